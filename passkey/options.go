@@ -84,3 +84,29 @@ func (c *Ceremonies) RequestOptions(rpID, challengeB64 string, allow []Credentia
 }
 
 const publicKeyType = "public-key"
+
+func (c *Ceremonies) creationOptions(u User, rp RelyingParty, challengeB64 string, exclude []Credential) CreationOptions {
+	s := c.Settings
+	o := CreationOptions{
+		Challenge:   challengeB64,
+		Attestation: s.attestation(),
+		RP:          OptionsRelyingParty{Name: orDefault(rp.Name, rp.ID), ID: rp.ID},
+		User:        OptionsUser{ID: u.Handle, Name: u.Name, DisplayName: orDefault(u.DisplayName, u.Name)},
+		AuthenticatorSelection: AuthenticatorSelection{
+			UserVerification:        s.userVerification(),
+			AuthenticatorAttachment: s.Attachment,
+			ResidentKey:             s.residentKey(),
+			RequireResidentKey:      s.residentKey() == "required",
+		},
+		Timeout:            s.registrationTimeout().Milliseconds(),
+		ExcludeCredentials: []Descriptor{},
+		Extensions:         Extensions{CredProps: true},
+	}
+	for _, alg := range s.algorithms() {
+		o.PubKeyCredParams = append(o.PubKeyCredParams, CredentialParameter{Type: publicKeyType, Alg: alg})
+	}
+	for _, cred := range exclude {
+		o.ExcludeCredentials = append(o.ExcludeCredentials, Descriptor{ID: challenge.EncodeBase64(cred.ID), Type: publicKeyType})
+	}
+	return o
+}

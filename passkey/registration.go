@@ -1,9 +1,196 @@
 package passkey
 
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+
+	"github.com/caddy-cognito/passwordless/internal/challenge"
+)
+
 // Attestation is what a browser sends to complete a registration.
 type Attestation struct {
 	AttestationObjectB64 string   `json:"attestationObjectB64"`
 	ClientDataJSONB64    string   `json:"clientDataJSON_B64"`
 	FriendlyName         string   `json:"friendlyName"` // at most 256 characters; "" means the provider's name, or "Passkey"
 	Transports           []string `json:"transports,omitempty"`
+}
+
+// StartRegistration makes the options for a new passkey, and remembers their challenge. Passkeys that the user already has
+// for this relying party are to be excluded by the browser.
+func (c *Ceremonies) StartRegistration(ctx context.Context, u User, rpID string) (CreationOptions, error) {
+	if rpID == "" {
+		return CreationOptions{}, &Error{Code: CodeMissingRPID, Message: "Missing RP ID"}
+	}
+	rp, ok := c.Settings.RelyingParty(rpID)
+	if !ok {
+		return CreationOptions{}, &Error{Code: CodeUnrecognizedRPID, Message: "Unrecognized RP ID"}
+	}
+	if u.Handle == "" || len(u.Handle) > maxUserHandle {
+		return CreationOptions{}, fmt.Errorf("starting a registration: a user handle of %d bytes, want 1 to %d", len(u.Handle), maxUserHandle)
+	}
+	own, err := c.Store.List(ctx, u.Handle, rp.ID)
+	if err != nil {
+		return CreationOptions{}, fmt.Errorf("starting a registration: %w", err)
+	}
+	chall, err := NewChallenge(c.Rand)
+	if err != nil {
+		return CreationOptions{}, err
+	}
+	o := c.creationOptions(u, rp, chall, own)
+	stored, err := json.Marshal(o)
+	if err != nil {
+		return CreationOptions{}, fmt.Errorf("encoding creation options: %w", err)
+	}
+	if err := c.Store.PutRegistration(ctx, u.Handle, chall, stored, c.now().Add(c.Settings.registrationTimeout())); err != nil {
+		return CreationOptions{}, fmt.Errorf("starting a registration: %w", err)
+	}
+	return o, nil
+}
+
+// FinishRegistration verifies an answer to StartRegistration (WebAuthn Level 3, section 7.1), and stores the passkey. The
+// challenge is used up by the attempt, whatever comes of it.
+//
+// Attestation "none" accepts no statement, and the self attestation that a client may leave in place for an authenticator
+// without AAGUID (section 5.1.3); both say nothing about the authenticator. With "direct", the statement must also be
+// one of the formats that go-webauthn verifies. No trust anchors are consulted in either case: an AAGUID is a claim.
+func (c *Ceremonies) FinishRegistration(ctx context.Context, u User, a Attestation) (Credential, error) {
+	object, data, err := parseAttestation(a)
+	if err != nil {
+		return Credential{}, invalid(err)
+	}
+	stored, err := c.Store.TakeRegistration(ctx, u.Handle, data.collected.Challenge, c.now())
+	if errors.Is(err, ErrChallengeNotFound) {
+		return Credential{}, &Error{Code: CodeChallengeNotFound, Message: "Challenge not found", cause: err}
+	}
+	if err != nil {
+		return Credential{}, fmt.Errorf("finishing a registration: %w", err)
+	}
+	var o CreationOptions
+	if err := json.Unmarshal(stored, &o); err != nil {
+		return Credential{}, fmt.Errorf("finishing a registration: reading its options: %w", err)
+	}
+	cred, err := c.verifyRegistration(o, u, object, data)
+	if err != nil {
+		return Credential{}, err
+	}
+	cred.FriendlyName = a.FriendlyName
+	if cred.FriendlyName == "" {
+		cred.FriendlyName = orDefault(ProviderName(cred.AAGUID), "Passkey")
+	}
+	cred.Transports = slices.Clone(a.Transports)
+	cred.CreatedAt = c.now().UTC().Truncate(time.Millisecond)
+	if err := c.Store.Add(ctx, cred); errors.Is(err, ErrCredentialExists) {
+		return Credential{}, &Error{
+			Code: CodeAlreadyRegistered, Message: "Credential already registered: " + challenge.EncodeBase64(cred.ID), cause: err,
+		}
+	} else if err != nil {
+		return Credential{}, fmt.Errorf("storing a passkey: %w", err)
+	}
+	return cred, nil
+}
+
+func (c *Ceremonies) verifyRegistration(o CreationOptions, u User, object *protocol.AttestationObject, data clientData) (Credential, error) {
+	rp, ok := c.Settings.RelyingParty(o.RP.ID)
+	if !ok {
+		return Credential{}, &Error{Code: CodeUnrecognizedRPID, Message: "Unrecognized RP ID"}
+	}
+	if o.Challenge != data.collected.Challenge || o.User.ID != u.Handle {
+		return Credential{}, errors.New("finishing a registration: the stored options are not those of this challenge and user")
+	}
+	if err := data.verify(protocol.CreateCeremony, o.Challenge, rp); err != nil {
+		return Credential{}, err
+	}
+	if err := c.Settings.checkAuthenticator(object.AuthData, rp); err != nil {
+		return Credential{}, err
+	}
+	if err := c.Settings.checkConveyance(object); err != nil {
+		return Credential{}, invalid(err)
+	}
+	var offered []protocol.CredentialParameter
+	for _, p := range o.PubKeyCredParams {
+		offered = append(offered, protocol.CredentialParameter{
+			Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.COSEAlgorithmIdentifier(p.Alg),
+		})
+	}
+	hash := sha256.Sum256(data.raw)
+	if err := object.Verify(rp.ID, hash[:], c.Settings.userVerification() == "required", true, nil, offered,
+		protocol.AttestationPolicy{}, protocol.SignaturePolicy{}); err != nil {
+		return Credential{}, invalid(fmt.Errorf("verifying the attestation: %w", err))
+	}
+	attested := object.AuthData.AttData
+	if n := len(attested.CredentialID); n == 0 || n > maxCredentialID {
+		return Credential{}, invalid(fmt.Errorf("a credential ID of %d bytes", n))
+	}
+	key, err := publicKeyOf(attested.CredentialPublicKey)
+	if err != nil {
+		return Credential{}, invalid(err)
+	}
+	return Credential{
+		ID:             slices.Clone(attested.CredentialID),
+		UserHandle:     u.Handle,
+		PublicKey:      key,
+		SignCount:      object.AuthData.Counter,
+		UserVerified:   object.AuthData.Flags.HasUserVerified(),
+		BackupEligible: object.AuthData.Flags.HasBackupEligible(),
+		BackupState:    object.AuthData.Flags.HasBackupState(),
+		AAGUID:         [16]byte(attested.AAGUID),
+		RelyingPartyID: rp.ID,
+	}, nil
+}
+
+// checkConveyance refuses statements that were not asked for: their parsers see no bytes of a client that disobeys.
+func (s Settings) checkConveyance(object *protocol.AttestationObject) error {
+	if s.attestation() == "direct" {
+		return nil
+	}
+	switch protocol.AttestationFormat(object.Format) {
+	case protocol.AttestationFormatNone:
+		return nil
+	case protocol.AttestationFormatPacked:
+		if _, certified := object.AttStatement["x5c"]; !certified && [16]byte(object.AuthData.AttData.AAGUID) == [16]byte{} {
+			return nil
+		}
+	}
+	return fmt.Errorf("an attestation statement %q came although none was asked for", printable(object.Format))
+}
+
+func parseAttestation(a Attestation) (*protocol.AttestationObject, clientData, error) {
+	switch {
+	case utf8.RuneCountInString(a.FriendlyName) > maxFriendlyName:
+		return nil, clientData{}, fmt.Errorf("the friendly name has over %d characters", maxFriendlyName)
+	case !utf8.ValidString(a.FriendlyName) || strings.ContainsFunc(a.FriendlyName, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return nil, clientData{}, errors.New("the friendly name has control characters")
+	case len(a.Transports) > maxTransports || slices.ContainsFunc(a.Transports, func(t string) bool { return t == "" || len(t) > maxTransport }):
+		return nil, clientData{}, errors.New("the transports are too many or too long")
+	}
+	data, err := parseClientData(a.ClientDataJSONB64)
+	if err != nil {
+		return nil, clientData{}, err
+	}
+	raw, err := decodeAtMost(a.AttestationObjectB64, maxAttestationObject)
+	if err != nil {
+		return nil, clientData{}, fmt.Errorf("attestation object: %w", err)
+	}
+	object := new(protocol.AttestationObject)
+	if err := webauthncbor.Unmarshal(raw, object); err != nil {
+		return nil, clientData{}, fmt.Errorf("reading the attestation object: %w", err)
+	}
+	if err := object.AuthData.Unmarshal(object.RawAuthData); err != nil {
+		return nil, clientData{}, fmt.Errorf("reading the authenticator data: %w", err)
+	}
+	if !object.AuthData.Flags.HasAttestedCredentialData() || len(object.AuthData.AttData.AAGUID) != 16 {
+		return nil, clientData{}, errors.New("the authenticator data has no credential")
+	}
+	return object, data, nil
 }

@@ -135,14 +135,11 @@ func (s *Store) RecordSignIn(_ context.Context, in passkey.SignIn) error {
 	if !ok {
 		return passkey.ErrUnknownCredential
 	}
-	expires, outstanding := s.challenges[in.Challenge]
-	switch {
-	case in.Retries(c.LastChallenge) && !(in.Usernameless && outstanding):
-		return nil
-	case in.Usernameless && (!outstanding || !in.At.Before(expires)):
-		return passkey.ErrChallengeNotFound
-	case !passkey.CounterAdvances(c.SignCount, in.SignCount):
-		return passkey.ErrCounter
+	if err := s.mayRecord(c, in); err != nil {
+		if in.Retries(c.LastChallenge) {
+			return nil
+		}
+		return err
 	}
 	if in.Usernameless {
 		delete(s.challenges, in.Challenge)
@@ -150,6 +147,17 @@ func (s *Store) RecordSignIn(_ context.Context, in passkey.SignIn) error {
 	c.SignCount, c.BackupState = in.SignCount, in.BackupState
 	c.LastSignIn, c.LastChallenge = in.At.UTC().Truncate(time.Millisecond), in.LastChallenge()
 	s.credentials[string(in.CredentialID)] = c
+	return nil
+}
+
+func (s *Store) mayRecord(c passkey.Credential, in passkey.SignIn) error {
+	expires, outstanding := s.challenges[in.Challenge]
+	if in.Usernameless && (!outstanding || !in.At.Before(expires)) {
+		return passkey.ErrChallengeNotFound
+	}
+	if !passkey.CounterAdvances(c.SignCount, in.SignCount) {
+		return passkey.ErrCounter
+	}
 	return nil
 }
 
