@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
+	"maps"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
@@ -97,8 +97,11 @@ func sessionNonce(e event) string {
 	return ""
 }
 
-// rounds is the session's length as it goes into operation keys and codes.
-func rounds(e event) string { return strconv.Itoa(len(e.Request.Session)) }
+// present leaves out parameters without a value.
+func present(parameters map[string]string) map[string]string {
+	maps.DeleteFunc(parameters, func(_, v string) bool { return v == "" })
+	return parameters
+}
 
 func (h *Handler) now() time.Time {
 	if h.Now == nil {

@@ -95,6 +95,9 @@ type Links interface {
 	// toward Outstanding, and any link of the user (used ones too) toward Between. Links already stored stay valid.
 	// A link of the same Operation is replaced, and counts for neither rule: its mail never went out. Else ErrTooManyLinks.
 	Put(ctx context.Context, l Link, r LinkRules) error
+	// Withdraw removes a link whose mail was refused, so that asking again need not wait: it counts for no rule any more. One that
+	// is not there is no error.
+	Withdraw(ctx context.Context, l Link) error
 }
 
 // Limiter counts events in a sliding or fixed window. Take is one atomic write.

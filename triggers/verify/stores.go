@@ -74,21 +74,13 @@ type Addresses interface {
 type Credentials interface {
 	Get(ctx context.Context, userHandle string, id []byte) (passkey.Credential, error)
 	List(ctx context.Context, userHandle, relyingPartyID string) ([]passkey.Credential, error)
-	// RecordSignIn: see [passkey.Store]. It must let the same challenge pass again (a retry).
+	// RecordSignIn makes the assertion final in one atomic write and lets a retry of the same attempt pass; see [passkey.Store].
 	RecordSignIn(ctx context.Context, s passkey.SignIn) error
 }
 
 // Checker verifies one assertion without writing anything. [passkey.Settings] satisfies it.
 type Checker interface {
 	Check(answer challenge.PasskeyAnswer, expectedChallenge string, c passkey.Credential) (passkey.Outcome, error)
-}
-
-// Bindings tie a usernameless challenge to the one Cognito session that answers it, so that the exemption for
-// retries cannot let a replay pass in another session.
-type Bindings interface {
-	// Bind stores nonce under key unless there is one, in one atomic write, and reports whether the stored nonce is the
-	// given one. The item is kept until expires at least.
-	Bind(ctx context.Context, key [sha256.Size]byte, nonce string, expires time.Time) (bool, error)
 }
 
 // Tokens verifies access tokens of the pool. [token.Verifier] satisfies it.

@@ -39,8 +39,6 @@ type MagicLink struct {
 type Passkeys struct {
 	Checker     Checker
 	Credentials Credentials
-	// Bindings are needed for usernameless challenges; nil: those are denied.
-	Bindings Bindings
 }
 
 // SMS checks step-up codes.
