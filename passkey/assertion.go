@@ -56,7 +56,8 @@ func (s Settings) Check(answer challenge.PasskeyAnswer, expectedChallenge string
 	if authData.Flags.HasBackupEligible() != c.BackupEligible {
 		return Outcome{}, invalid(errors.New("backup eligibility changed"))
 	}
-	if err := parsed.Verify(expectedChallenge, rp.ID, "", []string{data.collected.Origin}, []string{data.collected.Origin}, nil,
+	origins, appOrigins := rp.origins()
+	if err := parsed.Verify(expectedChallenge, rp.ID, "", origins, appOrigins, nil,
 		protocol.TopOriginExplicitVerificationMode, false, s.userVerification() == "required", true, key, protocol.SignaturePolicy{}); err != nil {
 		return Outcome{}, invalid(fmt.Errorf("verifying the assertion: %w", err))
 	}

@@ -60,8 +60,8 @@ func parseClientData(b64 string) (clientData, error) {
 	if n := len(d.collected.Challenge); n == 0 || n > maxChallenge {
 		return clientData{}, fmt.Errorf("the challenge in clientDataJSON has %d characters", n)
 	}
-	if _, err := challenge.DecodeBase64(d.collected.Challenge); err != nil {
-		return clientData{}, errors.New("the challenge in clientDataJSON is not base64url")
+	if b, err := challenge.DecodeBase64(d.collected.Challenge); err != nil || challenge.EncodeBase64(b) != d.collected.Challenge {
+		return clientData{}, errors.New("the challenge in clientDataJSON is not unpadded base64url")
 	}
 	if _, ok := members["topOrigin"]; ok {
 		// Even with an empty or null value: only a client inside a foreign frame has reason to send it.
@@ -118,17 +118,10 @@ func (d clientData) verify(kind protocol.CeremonyType, expectedChallenge string,
 	if !rp.allows(d.collected.Origin) {
 		return &Error{Code: CodeInvalidOrigin, Message: "Invalid clientData origin: " + printable(d.collected.Origin)}
 	}
-	var origins, appOrigins []string
-	for _, origin := range rp.Origins {
-		if isAppOrigin(origin) {
-			appOrigins = append(appOrigins, origin)
-		} else {
-			origins = append(origins, origin)
-		}
-	}
 	if expectedChallenge == "" {
 		return invalid(errors.New("no challenge is expected"))
 	}
+	origins, appOrigins := rp.origins()
 	if err := d.collected.Verify(expectedChallenge, kind, origins, appOrigins, nil, protocol.TopOriginExplicitVerificationMode, false); err != nil {
 		return invalid(fmt.Errorf("verifying client data: %w", err))
 	}

@@ -87,11 +87,12 @@ const publicKeyType = "public-key"
 
 func (c *Ceremonies) creationOptions(u User, rp RelyingParty, challengeB64 string, exclude []Credential) CreationOptions {
 	s := c.Settings
+	name := orDefault(u.Name, orDefault(u.DisplayName, u.Handle)) // a user with nothing but a phone has neither
 	o := CreationOptions{
 		Challenge:   challengeB64,
 		Attestation: s.attestation(),
 		RP:          OptionsRelyingParty{Name: orDefault(rp.Name, rp.ID), ID: rp.ID},
-		User:        OptionsUser{ID: u.Handle, Name: u.Name, DisplayName: orDefault(u.DisplayName, u.Name)},
+		User:        OptionsUser{ID: u.Handle, Name: name, DisplayName: orDefault(u.DisplayName, name)},
 		AuthenticatorSelection: AuthenticatorSelection{
 			UserVerification:        s.userVerification(),
 			AuthenticatorAttachment: s.Attachment,

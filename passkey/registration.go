@@ -88,7 +88,9 @@ func (c *Ceremonies) FinishRegistration(ctx context.Context, u User, a Attestati
 	if cred.FriendlyName == "" {
 		cred.FriendlyName = orDefault(ProviderName(cred.AAGUID), "Passkey")
 	}
-	cred.Transports = slices.Clone(a.Transports)
+	if len(a.Transports) > 0 {
+		cred.Transports = slices.Clone(a.Transports)
+	}
 	cred.CreatedAt = c.now().UTC().Truncate(time.Millisecond)
 	if err := c.Store.Add(ctx, cred); errors.Is(err, ErrCredentialExists) {
 		return Credential{}, &Error{

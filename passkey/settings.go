@@ -139,6 +139,18 @@ func (rp RelyingParty) allows(origin string) bool {
 	return slices.ContainsFunc(rp.Origins, func(own string) bool { return serializeOrigin(own) == origin })
 }
 
+// origins separates the web's from applications', which go-webauthn compares in different ways.
+func (rp RelyingParty) origins() (web, application []string) {
+	for _, origin := range rp.Origins {
+		if isAppOrigin(origin) {
+			application = append(application, origin)
+		} else {
+			web = append(web, origin)
+		}
+	}
+	return web, application
+}
+
 // serializeOrigin is the ASCII serialization of an origin (HTML, section 7.1.1) that Validate accepts.
 func serializeOrigin(origin string) string {
 	if isAppOrigin(origin) {
