@@ -1,0 +1,125 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const endTimeout = 30 * time.Second
+
+// End signs a session out: first the sid is denied, in storage and here, then the refresh token is revoked and the record
+// deleted. An error means that other processes may not have heard of it; a revocation that fails is no error but retried by
+// [Manager.Run].
+func (m *Manager) End(ctx context.Context, s Session) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout) // a closed tab must not keep the session alive
+	defer cancel()
+	denyErr := m.deny(ctx, s)
+	if err := m.discard(ctx, s.ID, publicKeyOf(s.ID)); err != nil {
+		m.logger().Warn("ending a session: its tokens are not revoked", "session", PublicID(s), "error", err)
+	}
+	if denyErr != nil {
+		return fmt.Errorf("ending a session: %w", denyErr)
+	}
+	return nil
+}
+
+// discard revokes and deletes the record of a session that is denied already.
+func (m *Manager) discard(ctx context.Context, sid string, id publicID) error {
+	unlock, err := m.lockRecord(ctx, id) // a refresh under way would write the record again
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	m.records.remove(sid)
+	rec, err := m.loadRecord(ctx, id)
+	if missing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	m.revoke(ctx, rec.Session, rec.Tokens.Refresh)
+	m.deleteRecord(ctx, rec)
+	return nil
+}
+
+// EndAll signs a user out everywhere: every session that started before now is denied.
+func (m *Manager) EndAll(ctx context.Context, subject string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	who := m.owner(subject)
+	err := m.denyUser(ctx, who)
+	entries, listErr := m.index(ctx, who)
+	if listErr != nil {
+		m.logger().Warn("ending a user's sessions: their tokens are not revoked", "error", listErr)
+	}
+	for _, e := range entries {
+		rec, loadErr := m.loadRecord(ctx, e.id)
+		if missing(loadErr) {
+			continue
+		}
+		if loadErr != nil {
+			m.logger().Warn("ending a user's sessions", "session", e.id.String(), "error", loadErr)
+			continue
+		}
+		// By sid as well: not-before cannot tell what started within this very millisecond.
+		err = errors.Join(err, m.End(ctx, rec.Session))
+	}
+	if err != nil {
+		return fmt.Errorf("ending a user's sessions: %w", err)
+	}
+	return nil
+}
+
+// EndByID ends the session that [Manager.List] shows under id. An id that is not one of the user's sessions is [ErrInvalid].
+func (m *Manager) EndByID(ctx context.Context, subject, id string) error {
+	entries, err := m.index(ctx, m.owner(subject))
+	if err != nil {
+		return fmt.Errorf("ending a session: %w", err)
+	}
+	for _, e := range entries {
+		if e.id.String() != id {
+			continue
+		}
+		rec, err := m.loadRecord(ctx, e.id)
+		if missing(err) {
+			return nil // ended meanwhile
+		}
+		if err != nil {
+			return fmt.Errorf("ending a session: %w", err)
+		}
+		if rec.Session.Subject != subject {
+			return ErrInvalid
+		}
+		return m.End(ctx, rec.Session)
+	}
+	return ErrInvalid
+}
+
+// pendingRevocation is a refresh token that could not be revoked yet.
+type pendingRevocation struct {
+	Token string    `json:"token"`
+	Until time.Time `json:"until"`
+}
+
+// revoke ends a token family. What the pool does not take now is stored, sealed, and tried again by Run.
+func (m *Manager) revoke(ctx context.Context, s Session, token string) {
+	if token == "" || m.Refresher == nil {
+		return
+	}
+	err := m.Refresher.Revoke(ctx, token)
+	if err == nil || errors.Is(err, ErrRefused) {
+		return
+	}
+	m.logger().Warn("revoking tokens; it will be tried again", "session", PublicID(s), "error", err)
+	plaintext, err := json.Marshal(pendingRevocation{Token: token, Until: s.Ends})
+	if err == nil {
+		err = m.storeSealed(ctx, "revocations", m.Keys.MAC(purposeRevoke, []byte(token)), purposeRevoke, plaintext)
+	}
+	if err != nil {
+		m.logger().Error("a token family stays unrevoked", "session", PublicID(s), "error", err)
+	}
+}
