@@ -62,8 +62,9 @@ func (c *Ceremonies) StartRegistration(ctx context.Context, u User, rpID string)
 // challenge is used up by the attempt, whatever comes of it.
 //
 // Attestation "none" accepts no statement, and the self attestation that a client may leave in place for an authenticator
-// without AAGUID (section 5.1.3); both say nothing about the authenticator. With "direct", the statement must also be
-// one of the formats that go-webauthn verifies. No trust anchors are consulted in either case: an AAGUID is a claim.
+// without AAGUID (section 5.1.3); both say nothing about the authenticator. With "direct" a statement may also be of any
+// format that go-webauthn verifies, for Apple's and Android's up to the vendor's root. No metadata service is asked: which
+// authenticator it is stays a claim.
 func (c *Ceremonies) FinishRegistration(ctx context.Context, u User, a Attestation) (Credential, error) {
 	object, data, err := parseAttestation(a)
 	if err != nil {
@@ -119,6 +120,13 @@ func (c *Ceremonies) verifyRegistration(o CreationOptions, u User, object *proto
 	if err := c.Settings.checkConveyance(object); err != nil {
 		return Credential{}, invalid(err)
 	}
+	key, err := publicKeyOf(object.AuthData.AttData.CredentialPublicKey)
+	if err != nil {
+		return Credential{}, invalid(err)
+	}
+	if !slices.ContainsFunc(o.PubKeyCredParams, func(p CredentialParameter) bool { return p.Alg == key.Algorithm() }) {
+		return Credential{}, invalid(fmt.Errorf("the credential's algorithm %d was not offered", key.Algorithm()))
+	}
 	var offered []protocol.CredentialParameter
 	for _, p := range o.PubKeyCredParams {
 		offered = append(offered, protocol.CredentialParameter{
@@ -133,10 +141,6 @@ func (c *Ceremonies) verifyRegistration(o CreationOptions, u User, object *proto
 	attested := object.AuthData.AttData
 	if n := len(attested.CredentialID); n == 0 || n > maxCredentialID {
 		return Credential{}, invalid(fmt.Errorf("a credential ID of %d bytes", n))
-	}
-	key, err := publicKeyOf(attested.CredentialPublicKey)
-	if err != nil {
-		return Credential{}, invalid(err)
 	}
 	return Credential{
 		ID:             slices.Clone(attested.CredentialID),
