@@ -56,8 +56,11 @@ func (h *Handler) passkey(ctx context.Context, e event, answer string) error {
 		return errDenied("the credential is another user's")
 	}
 	outcome, err := p.Checker.Check(a, asked, credential)
-	if err != nil {
+	if refusal := (*passkey.Error)(nil); errors.As(err, &refusal) {
 		return errDenied("the assertion does not verify")
+	}
+	if err != nil {
+		return fmt.Errorf("checking the assertion: %w", err)
 	}
 	if e.Request.UserNotFound {
 		return errDenied("there is no such user")

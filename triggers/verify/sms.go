@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,8 +27,11 @@ func (h *Handler) sms(ctx context.Context, e event, answer string) error {
 		return errDenied("malformed answer")
 	}
 	claims, err := s.Tokens.Verify(ctx, a.AccessToken, token.Access)
-	if err != nil {
+	if errors.Is(err, token.ErrInvalid) {
 		return errDenied("the access token does not verify")
+	}
+	if err != nil {
+		return fmt.Errorf("verifying the access token: %w", err)
 	}
 	if claims.Username != e.UserName || claims.ClientID != e.CallerContext.ClientID {
 		return errDenied("the access token is another user's or client's")
