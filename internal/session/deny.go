@@ -31,32 +31,68 @@ var errDenyList = fmt.Errorf("%w: %w: the deny list cannot be read", ErrDenied, 
 // started before a time. Times are milliseconds since 1970.
 type denyList struct {
 	snapshot atomic.Pointer[denySnapshot]
-	mu       sync.Mutex // serialises polls and guards the fields below
-	local    denySnapshot
+	mu       sync.Mutex // serialises changes of the snapshot and guards the fields below
 	lastTry  time.Time
 	ready    bool // one poll has succeeded
+	early    denials
 }
 
 // denySnapshot is never changed once it is shared.
 type denySnapshot struct {
-	at       time.Time
+	at     time.Time
+	listed denials
+	local  denials // what this process denied and the last listing did not show yet
+}
+
+type denials struct {
 	sessions map[publicID]time.Time // → when the entry expires
 	users    map[owner]notBefore
 }
 
 type notBefore struct{ time, expires time.Time }
 
-func newDenySnapshot(at time.Time) *denySnapshot {
-	return &denySnapshot{at: at, sessions: make(map[publicID]time.Time), users: make(map[owner]notBefore)}
+func (d *denials) addSession(id publicID, expires time.Time) {
+	if d.sessions == nil {
+		d.sessions = make(map[publicID]time.Time)
+	}
+	d.sessions[id] = expires
 }
 
-func (d *denySnapshot) addUser(who owner, nb notBefore) {
+func (d *denials) addUser(who owner, nb notBefore) {
+	if d.users == nil {
+		d.users = make(map[owner]notBefore)
+	}
 	if old, ok := d.users[who]; !ok || nb.time.After(old.time) {
 		d.users[who] = nb
 	}
 }
 
-// checkDenied is the hot path: two map look-ups, no lock.
+// clone returns a copy without the entries that drop names.
+func (d denials) clone(drop func(expires time.Time, listed bool) bool, other denials) denials {
+	var c denials
+	for id, expires := range d.sessions {
+		if _, listed := other.sessions[id]; !drop(expires, listed) {
+			c.addSession(id, expires)
+		}
+	}
+	for who, nb := range d.users {
+		o, ok := other.users[who]
+		if !drop(nb.expires, ok && !o.time.Before(nb.time)) {
+			c.addUser(who, nb)
+		}
+	}
+	return c
+}
+
+func (d denials) deny(id publicID, who owner, started time.Time) bool {
+	if _, ok := d.sessions[id]; ok {
+		return true
+	}
+	nb, ok := d.users[who]
+	return ok && started.Before(nb.time)
+}
+
+// checkDenied is the hot path: a hash and map look-ups, no lock.
 func (m *Manager) checkDenied(sid string, who owner, started, now time.Time) error {
 	snap := m.denied.snapshot.Load()
 	if snap == nil || now.Sub(snap.at) > maxStale {
@@ -64,15 +100,9 @@ func (m *Manager) checkDenied(sid string, who owner, started, now time.Time) err
 			return errDenyList
 		}
 	}
-	if len(snap.sessions) > 0 {
-		if _, ok := snap.sessions[publicKeyOf(sid)]; ok {
-			return ErrDenied
-		}
-	}
-	if len(snap.users) > 0 {
-		if nb, ok := snap.users[who]; ok && started.Before(nb.time) {
-			return ErrDenied
-		}
+	id := publicKeyOf(sid)
+	if snap.listed.deny(id, who, started) || snap.local.deny(id, who, started) {
+		return ErrDenied
 	}
 	return nil
 }
@@ -110,56 +140,49 @@ func (m *Manager) poll(ctx context.Context) error {
 	d := &m.denied
 	now := m.now()
 	d.lastTry = now
-	next, err := m.readDenyList(ctx, now)
-	if err != nil && !d.ready {
-		// A storage that nobody has used yet: some cannot list a folder that is not there.
-		if err = m.Storage.Store(ctx, m.path("denied", denyMarker), []byte{1}); err == nil {
-			next, err = m.readDenyList(ctx, now)
-		}
-	}
+	listed, err := m.readDenyList(ctx, now)
 	if err != nil {
-		return fmt.Errorf("reading the deny list: %w", err)
+		if !d.ready { // a storage that nobody has used yet: some cannot list a folder that is not there
+			if err = m.Storage.Store(ctx, m.path("denied", denyMarker), []byte{1}); err != nil {
+				return fmt.Errorf("marking the deny list: %w", err)
+			}
+		}
+		// Once more: an entry that another process deletes meanwhile can spoil a listing.
+		if listed, err = m.readDenyList(ctx, now); err != nil {
+			return fmt.Errorf("reading the deny list: %w", err)
+		}
 	}
 	d.ready = true
-	// Keep what this process denied while the listing was on its way.
-	for id, expires := range d.local.sessions {
-		if _, listed := next.sessions[id]; listed || now.After(expires) {
-			delete(d.local.sessions, id)
-		} else {
-			next.sessions[id] = expires
-		}
+	local := d.early
+	if old := d.snapshot.Load(); old != nil {
+		local = old.local
 	}
-	for who, nb := range d.local.users {
-		if listed, ok := next.users[who]; ok && !listed.time.Before(nb.time) || now.After(nb.expires) {
-			delete(d.local.users, who)
-		} else {
-			next.addUser(who, nb)
-		}
-	}
-	d.snapshot.Store(next)
+	d.early = denials{}
+	d.snapshot.Store(&denySnapshot{at: now, listed: listed, local: local.clone(
+		func(expires time.Time, isListed bool) bool { return isListed || now.After(expires) }, listed)})
 	return nil
 }
 
-func (m *Manager) readDenyList(ctx context.Context, now time.Time) (*denySnapshot, error) {
+func (m *Manager) readDenyList(ctx context.Context, now time.Time) (denials, error) {
 	keys, err := m.Storage.List(ctx, m.path("denied"), false)
 	if err != nil {
-		return nil, err
+		return denials{}, err
 	}
-	snap := newDenySnapshot(now)
+	var list denials
 	marked := false
 	for _, key := range keys {
 		name := path.Base(key)
 		marked = marked || name == denyMarker
-		snap.add(name, now)
+		list.add(name, now)
 	}
 	if !marked {
-		return nil, errNoMarker
+		return denials{}, errNoMarker
 	}
-	return snap, nil
+	return list, nil
 }
 
 // add reads one entry. Names that are no entries are passed over: storages leave temporary files.
-func (d *denySnapshot) add(name string, now time.Time) {
+func (d *denials) add(name string, now time.Time) {
 	expires, ok := denyExpiry(name)
 	if !ok || now.After(expires) {
 		return
@@ -171,7 +194,7 @@ func (d *denySnapshot) add(name string, now time.Time) {
 	}
 	switch {
 	case parts[0] == "s" && len(parts) == 3:
-		d.sessions[publicID(raw)] = expires
+		d.addSession(publicID(raw), expires)
 	case parts[0] == "u" && len(parts) == 4:
 		if ms, err := strconv.ParseInt(parts[2], 10, 64); err == nil {
 			d.addUser(owner(raw), notBefore{time.UnixMilli(ms), expires})
@@ -191,7 +214,7 @@ func denyExpiry(name string) (time.Time, bool) {
 // deny puts a session on the list until its absolute end. This process knows at once, even if storage fails.
 func (m *Manager) deny(ctx context.Context, s Session) error {
 	id, expires := publicKeyOf(s.ID), s.Ends.Add(maxSkew)
-	m.denied.addLocal(m.now(), func(d *denySnapshot) { d.sessions[id] = expires })
+	m.denied.addLocal(func(d *denials) { d.addSession(id, expires) })
 	m.records.remove(s.ID)
 	return m.storeDenial(ctx, fmt.Sprintf("s.%s.%d", id, expires.UnixMilli()))
 }
@@ -199,7 +222,7 @@ func (m *Manager) deny(ctx context.Context, s Session) error {
 // denyUser puts all sessions on the list that a user started before now.
 func (m *Manager) denyUser(ctx context.Context, who owner) error {
 	nb := notBefore{m.instant(), m.instant().Add(m.Settings.lifetime() + maxSkew)}
-	m.denied.addLocal(m.now(), func(d *denySnapshot) { d.addUser(who, nb) })
+	m.denied.addLocal(func(d *denials) { d.addUser(who, nb) })
 	return m.storeDenial(ctx, fmt.Sprintf("u.%s.%d.%d", who, nb.time.UnixMilli(), nb.expires.UnixMilli()))
 }
 
@@ -212,37 +235,32 @@ func (m *Manager) storeDenial(ctx context.Context, name string) (err error) {
 	return fmt.Errorf("%w: storing a denial: %w", ErrUnavailable, err)
 }
 
-// addLocal notes an entry of this process and shows it to the hot path.
-func (d *denyList) addLocal(now time.Time, add func(*denySnapshot)) {
+// addLocal notes an entry of this process and shows it to the hot path. Only what the last listing lacks is copied.
+func (d *denyList) addLocal(add func(*denials)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.local.sessions == nil {
-		d.local = *newDenySnapshot(now)
-	}
-	add(&d.local)
 	snap := d.snapshot.Load()
 	if snap == nil {
-		return // the first poll takes it from local
+		add(&d.early)
+		return
 	}
-	next := newDenySnapshot(snap.at)
-	for id, expires := range snap.sessions {
-		next.sessions[id] = expires
-	}
-	for who, nb := range snap.users {
-		next.users[who] = nb
-	}
-	add(next)
-	d.snapshot.Store(next)
+	local := snap.local.clone(func(time.Time, bool) bool { return false }, denials{})
+	add(&local)
+	d.snapshot.Store(&denySnapshot{at: snap.at, listed: snap.listed, local: local})
 }
 
 // has says that a session is known to be ended.
 func (d *denyList) has(id publicID) bool {
 	snap := d.snapshot.Load()
 	if snap == nil {
-		return false
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		_, early := d.early.sessions[id]
+		return early
 	}
-	_, ok := snap.sessions[id]
-	return ok
+	_, listed := snap.listed.sessions[id]
+	_, local := snap.local.sessions[id]
+	return listed || local
 }
 
 // Run keeps the deny list and the key ring up to date, retries revocations and removes what has expired, until ctx is done.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 )
@@ -72,11 +73,24 @@ func (m *Manager) logger() *slog.Logger {
 
 // path makes a storage key of this realm.
 func (m *Manager) path(parts ...string) string {
-	key := "passwordless/" + m.Settings.Realm + "/sessions"
+	key := "passwordless/" + realmFolder(m.Settings.Realm) + "/sessions"
 	for _, p := range parts {
 		key += "/" + p
 	}
 	return key
+}
+
+// realmFolder is the realm's name, or its hash where the name is no plain path element.
+func realmFolder(realm string) string {
+	if realm != "" && strings.Trim(realm, ".") != "" && strings.IndexFunc(realm, notPlain) < 0 {
+		return realm
+	}
+	sum := sha256.Sum256([]byte(realm))
+	return "realm-" + hex.EncodeToString(sum[:16])
+}
+
+func notPlain(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
 }
 
 func (m *Manager) owner(subject string) owner {

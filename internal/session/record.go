@@ -12,10 +12,9 @@ import (
 )
 
 const (
-	cachedRecords  = 1024
-	cacheFor       = time.Minute // another process may have changed a record since
-	storeAttempts  = 3
-	recordLockWait = 30 * time.Second
+	cachedRecords = 1024
+	cacheFor      = time.Minute // another process may have changed a record since
+	storeAttempts = 3
 )
 
 // record is what storage holds of a session, sealed.
