@@ -1,0 +1,212 @@
+// Package embedded is the Caddy module passwordless.user_pools.embedded: a user pool that runs in process and keeps its data in
+// one file. It needs no cloud account and speaks Cognito's own protocol, so what works with it works with Cognito.
+//
+// It is for development, tests and small installations, and a plugin of its own: a Caddy built without it contains neither the
+// pool nor its triggers.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/mail"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-cognito/passwordless/caddyauth"
+	"github.com/caddy-cognito/passwordless/internal/localpool"
+	"github.com/caddy-cognito/passwordless/userpool"
+)
+
+func init() {
+	caddy.RegisterModule(new(UserPool))
+}
+
+// dataFile is the name of the data file in its folder.
+const dataFile = "pool.db"
+
+// rotationGrace is how long a rotated refresh token still works: the time a retry or another node may need.
+const rotationGrace = 30 * time.Second
+
+// UserPool is the embedded user pool. It stores users, passkeys, sign-in links and keys in one file, which one process can open at a
+// time. A realm needs a file of its own.
+type UserPool struct {
+	// The data file, or the folder for a file `pool.db`: a name that ends in `.db` is a file. Relative paths start at the working
+	// directory. Default: `passwordless/pool.db` in Caddy's data directory.
+	Path string `json:"path,omitempty"`
+
+	// Address on which a page shows the mails and text messages that the pool sends, as in `localhost:8025`. Whoever can open it can
+	// sign in as anybody, so it must be a loopback address. Default: no page.
+	Inbox string `json:"inbox,omitempty"`
+
+	// Lets the inbox listen on an address that other machines can reach. Default: false.
+	InboxPublic bool `json:"inbox_public,omitempty"`
+
+	// Host names, beside localhost and the one in `inbox`, under which the inbox may be opened.
+	InboxHosts []string `json:"inbox_hosts,omitempty"`
+
+	// Sender of mails. Default: `no-reply@localhost`.
+	From string `json:"from,omitempty"`
+
+	// Name of the product in mails. Default: that of the realm's branding.
+	Product string `json:"product,omitempty"`
+
+	// Lifetime of ID and access tokens, from 5m to 24h. Default: 1h.
+	AccessTokenLifetime caddy.Duration `json:"access_token_lifetime,omitempty"`
+
+	// Whether each refresh gives out a new refresh token and voids the old one. Default: false.
+	RefreshTokenRotation bool `json:"refresh_token_rotation,omitempty"`
+
+	logger *slog.Logger
+	inbox  caddy.NetworkAddress
+}
+
+// CaddyModule returns the Caddy module information.
+func (*UserPool) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "passwordless.user_pools.embedded", New: func() caddy.Module { return new(UserPool) }}
+}
+
+// Provision checks the settings. It opens neither the file nor the inbox.
+func (p *UserPool) Provision(ctx caddy.Context) error {
+	p.logger = ctx.Slogger()
+	repl := caddy.NewReplacer()
+	for name, field := range map[string]*string{"path": &p.Path, "inbox": &p.Inbox, "from": &p.From, "product": &p.Product} {
+		value, err := repl.ReplaceOrErr(*field, true, true)
+		if err != nil {
+			return fmt.Errorf("user_pool embedded: %s: %w", name, err)
+		}
+		if value == "" && *field != "" {
+			return fmt.Errorf("user_pool embedded: %s is empty once its placeholder is replaced; is the environment variable set?", name)
+		}
+		*field = value
+	}
+	path, err := dataPath(p.Path)
+	if err != nil {
+		return fmt.Errorf("user_pool embedded: path: %w", err)
+	}
+	p.Path = path
+	if p.From != "" {
+		if _, err := mail.ParseAddress(p.From); err != nil {
+			return fmt.Errorf("user_pool embedded: from: %q is not an address; write it as no-reply@example.com", p.From)
+		}
+	}
+	if d := time.Duration(p.AccessTokenLifetime); d != 0 && (d < 5*time.Minute || d > 24*time.Hour) {
+		return fmt.Errorf("user_pool embedded: access_token_lifetime must be 5m to 24h, got %s", d)
+	}
+	if err := p.provisionInbox(); err != nil {
+		return fmt.Errorf("user_pool embedded: %w", err)
+	}
+	return nil
+}
+
+// dataPath is the absolute path of the data file.
+func dataPath(configured string) (string, error) {
+	if configured == "" {
+		return filepath.Join(caddy.AppDataDir(), "passwordless", dataFile), nil
+	}
+	if strings.ContainsRune(configured, 0) {
+		return "", errors.New("it has a zero byte")
+	}
+	if filepath.Ext(configured) != ".db" {
+		configured = filepath.Join(configured, dataFile)
+	}
+	return filepath.Abs(configured)
+}
+
+func (p *UserPool) provisionInbox() error {
+	if p.Inbox == "" {
+		if p.InboxPublic || len(p.InboxHosts) > 0 {
+			return errors.New("inbox_public and inbox_host do nothing without inbox; write inbox localhost:8025")
+		}
+		return nil
+	}
+	address, err := caddy.ParseNetworkAddress(p.Inbox)
+	if err != nil {
+		return fmt.Errorf("inbox: %w", err)
+	}
+	if !strings.HasPrefix(address.Network, "tcp") || address.PortRangeSize() != 1 {
+		return fmt.Errorf("inbox: %q is not a host with one port; write inbox localhost:8025", p.Inbox)
+	}
+	if !p.InboxPublic && !localpool.LoopbackAddress(address.Host) {
+		return fmt.Errorf("inbox: other machines can reach %q, and whoever opens the inbox can sign in as anybody: write inbox localhost:%d, or add inbox_public if you mean it", p.Inbox, address.StartPort)
+	}
+	p.inbox = address
+	return nil
+}
+
+// OpenUserPool opens the file, or joins a pool that is open already and puts these settings in force.
+func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) (caddyauth.OpenedPool, error) {
+	opened, err := open(p.config(s))
+	if err != nil {
+		return caddyauth.OpenedPool{}, err
+	}
+	pool := opened.pool()
+	client, err := userpool.New(userpool.Config{
+		UserPoolID: pool.UserPoolID(), ClientID: pool.ClientID(), ClientSecret: pool.ClientSecret(), Region: pool.Region(),
+		Endpoint: pool.Endpoint(), Issuer: pool.Issuer(), HTTPClient: pool.Client(), Now: s.Now,
+	})
+	if err != nil {
+		return caddyauth.OpenedPool{}, errors.Join(fmt.Errorf("user_pool embedded: %w", err), opened.close())
+	}
+	stop, err := p.serveInbox(ctx, pool.Inbox())
+	if err != nil {
+		return caddyauth.OpenedPool{}, errors.Join(err, opened.close())
+	}
+	return caddyauth.OpenedPool{
+		Pool:        client,
+		Issuer:      pool.Issuer(),
+		JWKSURL:     client.JWKSURL(),
+		ClientID:    pool.ClientID(),
+		HTTPClient:  pool.Client(),
+		Credentials: pool.Credentials(),
+		Notifier:    pool,
+		Close:       func() error { return errors.Join(stop(), opened.close()) },
+	}, nil
+}
+
+// config joins the module's settings and the realm's.
+func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
+	c := localpool.Config{
+		Path:                p.Path,
+		Passkeys:            s.Passkeys,
+		RedirectURIs:        s.LinkRedirectURIs,
+		LinkLifetime:        s.LinkLifetime,
+		SignUp:              localpool.SignUpPolicy{Mode: s.SignUpMode, Domains: s.SignUpDomains},
+		Product:             s.Product,
+		From:                p.From,
+		AccessTokenLifetime: time.Duration(p.AccessTokenLifetime),
+		RotateRefresh:       p.RefreshTokenRotation,
+		Now:                 s.Now,
+		Rand:                s.Rand,
+		Logger:              p.logger,
+	}
+	if p.Product != "" {
+		c.Product = p.Product
+	}
+	if p.RefreshTokenRotation {
+		c.RotationGrace = rotationGrace
+	}
+	if p.InboxPublic && p.inbox.Host != "" {
+		c.InboxHosts = append(c.InboxHosts, p.inbox.Host)
+	}
+	c.InboxHosts = append(c.InboxHosts, p.InboxHosts...)
+	return c
+}
+
+// KeepsCredentials implements [caddyauth.CredentialKeeper].
+func (*UserPool) KeepsCredentials() bool { return true }
+
+// EnforcesSignUp implements [caddyauth.SignUpEnforcer].
+func (*UserPool) EnforcesSignUp() bool { return true }
+
+// Interface guards
+var (
+	_ caddy.Provisioner          = (*UserPool)(nil)
+	_ caddyauth.UserPoolProvider = (*UserPool)(nil)
+	_ caddyauth.CredentialKeeper = (*UserPool)(nil)
+	_ caddyauth.SignUpEnforcer   = (*UserPool)(nil)
+)
