@@ -270,6 +270,9 @@ func TestErrorTextIsTheContracts(t *testing.T) {
 	if !errors.As(err, &e) || e.Message != "Invalid clientData origin: https://evil.test?" {
 		t.Errorf("error is %v", err)
 	}
+	if !errors.Is(err, &passkey.Error{Code: passkey.CodeInvalidOrigin}) || errors.Is(err, &passkey.Error{Code: passkey.CodeInvalid}) {
+		t.Errorf("error %v is not matched by its code alone", err)
+	}
 	b, err := json.Marshal(passkey.Attestation{AttestationObjectB64: "a", ClientDataJSONB64: "c", FriendlyName: "f"})
 	if err != nil || string(b) != `{"attestationObjectB64":"a","clientDataJSON_B64":"c","friendlyName":"f"}` {
 		t.Errorf("attestation is %s, %v", b, err)

@@ -36,7 +36,9 @@ const (
 	DefaultSignInTimeout       = 2 * time.Minute
 )
 
-const appOriginScheme = "android:apk-key-hash:"
+// appOriginSchemes begin the origins that clients report for native applications. Each goes on with what names the
+// application: on Android the base64url hash of its signing certificate.
+var appOriginSchemes = []string{"android:apk-key-hash:", "android:apk-key-hash-sha256:", "ios:bundle-id:"}
 
 // Validate says what to write instead of what cannot work.
 func (s Settings) Validate() error {
@@ -101,8 +103,8 @@ func (rp RelyingParty) validate() error {
 
 func (rp RelyingParty) validateOrigin(origin string) error {
 	if isAppOrigin(origin) {
-		if len(origin) == len(appOriginScheme) {
-			return fmt.Errorf("application origin %q has no hash: write android:apk-key-hash: and the base64url SHA-256 of the signing certificate", origin)
+		if slices.Contains(appOriginSchemes, origin) {
+			return fmt.Errorf("application origin %q names no application: write %s and, for Android, the base64url SHA-256 of the signing certificate", origin, origin)
 		}
 		return nil
 	}
@@ -167,7 +169,9 @@ func serializeOrigin(origin string) string {
 	return u.Scheme + "://" + strings.TrimSuffix(host, ":")
 }
 
-func isAppOrigin(origin string) bool { return strings.HasPrefix(origin, appOriginScheme) }
+func isAppOrigin(origin string) bool {
+	return slices.ContainsFunc(appOriginSchemes, func(scheme string) bool { return strings.HasPrefix(origin, scheme) })
+}
 
 func (s Settings) userVerification() string { return orDefault(s.UserVerification, "required") }
 func (s Settings) residentKey() string      { return orDefault(s.ResidentKey, "required") }

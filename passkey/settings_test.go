@@ -26,6 +26,7 @@ func TestSettingsValidate(t *testing.T) {
 		{"a subdomain, a port, a final slash", rp("example.com", "https://a.b.example.com:8443/"), ""},
 		{"localhost over http", rp("localhost", "http://localhost:8080", "http://app.localhost:8080"), ""},
 		{"an application", rp("example.com", appOrigin), ""},
+		{"an iOS application", rp("example.com", "ios:bundle-id:com.example.app"), ""},
 		{"everything chosen", with(func(s *passkey.Settings) {
 			s.UserVerification, s.ResidentKey, s.Attachment, s.Attestation = "preferred", "discouraged", "platform", "direct"
 			s.Algorithms, s.SignInTimeout = []int{-7, -8, -35, -257}, time.Minute
