@@ -110,10 +110,6 @@ func TestRecordedPhoneMask(t *testing.T) {
 		t.Errorf("mask %s, want %s", got, r.SMS.Public["phoneNumber"])
 	}
 	for number, want := range map[string]string{"+12345": "+*********45", "": "+***********", "7": "+**********7"} {
-		if number == "" || number == "7" {
-			challenge.MaskPhone(number) // must not panic
-			continue
-		}
 		if got := challenge.MaskPhone(number); got != want {
 			t.Errorf("mask of %s: %s, want %s", number, got, want)
 		}
