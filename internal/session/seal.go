@@ -48,7 +48,7 @@ func (k *KeyRing) Open(b Binding, sealed string) ([]byte, error) {
 		return nil, ErrInvalid
 	}
 	raw, err := sealEncoding.DecodeString(sealed)
-	if err != nil {
+	if err != nil || len(sealed) != sealEncoding.EncodedLen(len(raw)) { // the decoder skips line ends
 		return nil, ErrInvalid
 	}
 	return k.openBytes(b, raw)

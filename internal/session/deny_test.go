@@ -1,0 +1,151 @@
+package session_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/internal/session/sessiontest"
+)
+
+func failList(op, key string) error {
+	if op == "list" && strings.HasSuffix(key, "/denied") {
+		return errors.New("i/o timeout")
+	}
+	return nil
+}
+
+func TestUnreadableDenyListFailsClosedAfterAMinute(t *testing.T) {
+	w := newWorld(t)
+	value := w.seal(w.a, w.start("alice"))
+	w.wantOpen(w.a, value)
+	w.storage.Fail(failList)
+	if err := w.a.Poll(w.ctx); err == nil {
+		t.Fatal("Poll succeeded")
+	}
+	w.clock.Advance(time.Minute)
+	w.wantOpen(w.a, value)
+	w.clock.Advance(time.Second)
+	w.wantError(w.a, value, session.ErrDenied)
+	w.wantError(w.a, value, session.ErrUnavailable) // so that the portal keeps the cookie
+	lists := w.storage.Calls("list")
+	for range 100 {
+		w.wantError(w.a, value, session.ErrDenied)
+	}
+	if n := w.storage.Calls("list") - lists; n > 1 {
+		t.Errorf("100 requests listed %d times", n)
+	}
+	w.storage.Fail(nil)
+	w.clock.Advance(5 * time.Second)
+	w.wantOpen(w.a, value)
+}
+
+func TestDenyListUnreadableFromTheStart(t *testing.T) {
+	w := newWorld(t)
+	value := w.seal(w.a, w.start("alice"))
+	w.storage.Fail(failList)
+	w.wantError(w.b, value, session.ErrUnavailable)
+}
+
+// The folder is unmounted: an empty listing must not revive those who signed out.
+func TestEmptiedDenyListIsNotBelieved(t *testing.T) {
+	w := newWorld(t)
+	s := w.start("alice")
+	value := w.seal(w.a, s)
+	if err := w.a.End(w.ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	w.poll(w.a, w.b)
+	if err := w.storage.Delete(w.ctx, "passwordless/default/sessions/denied"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.b.Poll(w.ctx); err == nil {
+		t.Error("Poll believed it")
+	}
+	w.wantError(w.b, value, session.ErrDenied)
+	w.clock.Advance(2 * time.Minute)
+	w.wantError(w.b, value, session.ErrDenied)
+}
+
+func TestSignOutHoldsHereEvenIfStorageFails(t *testing.T) {
+	w := newWorld(t)
+	s := w.start("alice")
+	value := w.seal(w.a, s)
+	w.poll(w.a)
+	w.storage.Fail(func(op, _ string) error {
+		if op == "store" {
+			return errors.New("disk full")
+		}
+		return nil
+	})
+	if err := w.a.End(w.ctx, s); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("End: %v; the person must learn that it failed", err)
+	}
+	w.wantError(w.a, value, session.ErrDenied)
+	w.storage.Fail(nil)
+	w.poll(w.a)
+	w.wantError(w.a, value, session.ErrDenied)
+}
+
+func TestEndAllIsANotBefore(t *testing.T) {
+	w := newWorld(t)
+	one, two, other := w.seal(w.a, w.start("alice")), w.seal(w.a, w.start("alice")), w.seal(w.a, w.start("bob"))
+	w.poll(w.a, w.b)
+	if err := w.a.EndAll(w.ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	again := w.seal(w.a, w.start("alice")) // within the very same millisecond
+	w.poll(w.b)
+	for _, m := range []*session.Manager{w.a, w.b, sessiontest.NewManager(t, w.storage, w.pool)} {
+		w.wantError(m, one, session.ErrDenied)
+		w.wantError(m, two, session.ErrDenied)
+		w.wantOpen(m, other)
+		w.wantOpen(m, again)
+	}
+	if revoked := w.pool.Revoked(); len(revoked) != 2 {
+		t.Errorf("revoked %v", revoked)
+	}
+}
+
+// Records and index are gone, say, after a restore: not-before alone still holds.
+func TestEndAllHoldsWithoutTheIndex(t *testing.T) {
+	w := newWorld(t)
+	value := w.seal(w.a, w.start("alice"))
+	if err := w.storage.Delete(w.ctx, "passwordless/default/sessions/users"); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.Advance(time.Second)
+	if err := w.a.EndAll(w.ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	w.wantError(w.a, value, session.ErrDenied)
+	w.poll(w.b)
+	w.wantError(w.b, value, session.ErrDenied)
+}
+
+func TestFailedRevocationIsRetried(t *testing.T) {
+	w := newWorld(t)
+	s := w.start("alice")
+	w.pool.Break(errUnreachable)
+	if err := w.a.End(w.ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	session.Tick(w.b, w.ctx)
+	w.pool.Break(nil)
+	session.Tick(w.b, w.ctx)
+	if revoked := w.pool.Revoked(); len(revoked) != 0 {
+		t.Errorf("tried again at once: %v", revoked)
+	}
+	w.clock.Advance(time.Minute)
+	session.Tick(w.b, w.ctx)
+	if revoked := w.pool.Revoked(); len(revoked) != 1 || revoked[0] != "refresh-1" {
+		t.Errorf("revoked %v", revoked)
+	}
+	for _, key := range w.storage.Keys() {
+		if strings.Contains(key, "/revocations/") {
+			t.Errorf("%s is left", key)
+		}
+	}
+}
