@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"crypto/rsa"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
@@ -18,6 +20,7 @@ const (
 	maxJWKS      = 64 << 10
 	maxKeys      = 64
 	minRSABits   = 2048
+	maxRSABits   = 8192
 	fetchTimeout = 10 * time.Second
 	// refetchAfter is the least time between fetches that unknown key IDs cause; it doubles, up to maxBackoff, while fetches
 	// fail.
@@ -161,41 +164,51 @@ func (k *keySet) fetch(ctx context.Context) (map[string]*rsa.PublicKey, error) {
 	return parseKeys(body)
 }
 
-// parseKeys takes the usable keys out of a JWKS: RSA of 2048 bits or more, for signatures, with an ID. Others are passed over,
+// parseKeys takes the usable keys out of a JWKS: RSA of 2048 to 8192 bits, for signatures, with an ID. Others are passed over,
 // as RFC 7517, section 5, asks.
 func parseKeys(body []byte) (map[string]*rsa.PublicKey, error) {
-	set, err := jwk.Parse(body)
-	if err != nil {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &set); err != nil {
 		return nil, errors.New("reading the JWKS: not a JWK set")
 	}
 	byID := make(map[string]*rsa.PublicKey)
-	for i := range min(set.Len(), maxKeys) {
-		key, _ := set.Key(i)
-		id, ok := key.KeyID()
-		if !ok || id == "" || len(id) > maxKeyID {
-			continue
-		}
-		if use, ok := key.KeyUsage(); ok && use != "sig" {
-			continue
-		}
-		if alg, ok := key.Algorithm(); ok && alg.String() != "RS256" {
-			continue
-		}
-		pub, ok := key.(jwk.RSAPublicKey)
-		if !ok {
-			continue
-		}
-		var raw rsa.PublicKey
-		if err := jwk.Export(pub, &raw); err != nil || raw.N.BitLen() < minRSABits || raw.E < 3 {
+	for _, data := range set.Keys[:min(len(set.Keys), maxKeys)] {
+		id, key := parseKey(data)
+		if key == nil {
 			continue
 		}
 		if _, twice := byID[id]; twice {
 			return nil, errors.New("reading the JWKS: two keys share an ID")
 		}
-		byID[id] = &raw
+		byID[id] = key
 	}
 	if len(byID) == 0 {
 		return nil, errors.New("reading the JWKS: no RS256 key in it")
 	}
 	return byID, nil
+}
+
+// parseKey returns nil for a key that is not for us.
+func parseKey(data []byte) (string, *rsa.PublicKey) {
+	key, err := jwk.ParseKey(data)
+	if err != nil || key.KeyType() != jwa.RSA() {
+		return "", nil
+	}
+	id, ok := key.KeyID()
+	if !ok || id == "" || len(id) > maxKeyID {
+		return "", nil
+	}
+	if use, ok := key.KeyUsage(); ok && use != "sig" {
+		return "", nil
+	}
+	if alg, ok := key.Algorithm(); ok && alg.String() != "RS256" {
+		return "", nil
+	}
+	var raw rsa.PublicKey
+	if err := jwk.Export(key, &raw); err != nil || raw.N.BitLen() < minRSABits || raw.N.BitLen() > maxRSABits || raw.E < 3 {
+		return "", nil
+	}
+	return id, &raw
 }
