@@ -79,9 +79,6 @@ func (p *UserPool) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("user_pool embedded: %s: %w", name, err)
 		}
-		if value == "" && *field != "" {
-			return fmt.Errorf("user_pool embedded: %s is empty once its placeholder is replaced; is the environment variable set?", name)
-		}
 		*field = value
 	}
 	path, err := dataPath(p.Path)

@@ -98,16 +98,20 @@ func TestDamagedFileIsRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
-// No damage to single bytes of the structure may crash the process; what opens must close again.
-func TestFlippedBytes(t *testing.T) {
-	path, good := closedFile(t)
+// No damage to the structure may crash the process: a file is refused and left alone, or opens and closes.
+func FuzzDamagedFile(f *testing.F) {
+	path, good := closedFile(f)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 60 {
-		raw := bytes.Clone(good)
-		at := random.IntN(len(raw)/os.Getpagesize())*os.Getpagesize() + random.IntN(200)
-		raw[at] ^= byte(1 + random.IntN(255))
-		_ = openBytes(t, path, raw)
+		f.Add(uint32(random.IntN(len(good)/os.Getpagesize())*os.Getpagesize()+random.IntN(200)), byte(1+random.IntN(255)), uint32(0))
 	}
+	f.Add(uint32(0), byte(0), uint32(os.Getpagesize()))
+	f.Fuzz(func(t *testing.T, at uint32, flip byte, cut uint32) {
+		raw := bytes.Clone(good)
+		raw[int(at)%len(raw)] ^= flip
+		raw = raw[:len(raw)-int(cut)%len(raw)]
+		_ = openBytes(t, path, raw)
+	})
 }
 
 func TestForeignDatabaseIsRefused(t *testing.T) {

@@ -31,7 +31,6 @@ const (
 	typeSerialization       = "SerializationException"
 	typeRefreshTokenReuse   = "RefreshTokenReuseException"
 	typeUnsupportedTokens   = "UnsupportedTokenTypeException"
-	typeOperationNotEnabled = "OperationNotEnabledException"
 )
 
 func notAuthorized(message string) *failure {

@@ -30,7 +30,15 @@ func (p *Pool) issue(ctx context.Context, s *settings, u user, metadata map[stri
 		return nil, err
 	}
 	// Stored last: what is handed out exists, and a sign-in that failed left nothing.
-	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return addFamily(tx, f, result.RefreshToken) })
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error {
+		if now, found, err := findUser(tx, u.Username, s.Now()); err != nil || !found || now.Disabled {
+			if err == nil {
+				err = errDenied // deleted or disabled in the meantime
+			}
+			return err
+		}
+		return addFamily(tx, f, result.RefreshToken)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -217,6 +218,9 @@ func TestRestart(t *testing.T) {
 	}
 	if info, err := os.Stat(config.Path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode is %v, %v", info.Mode(), err)
+	}
+	if info, err := os.Stat(filepath.Dir(config.Path)); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder's mode is %v, %v", info.Mode(), err)
 	}
 	p = openPool(t, config)
 	if p.UserPoolID() != poolID || p.ClientID() != clientID || p.ClientSecret() != secret {

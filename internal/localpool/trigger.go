@@ -126,7 +126,7 @@ func invoke[Response any](ctx context.Context, s *settings, name string, t Trigg
 	payload, err := json.Marshal(event{
 		Version: "1", Region: s.Region, UserPoolID: s.UserPoolID, UserName: username, TriggerSource: source,
 		CallerContext: callerContext{AWSSDKVersion: "aws-sdk-unknown-unknown", ClientID: s.ClientID},
-		Request:       request, Response: none,
+		Request:       request, Response: unanswered(none),
 	})
 	if err != nil {
 		return none, fmt.Errorf("encoding the %s event: %w", name, err)
@@ -149,6 +149,19 @@ func invoke[Response any](ctx context.Context, s *settings, name string, t Trigg
 		return none, &failure{Type: typeInvalidLambda, Message: "Unrecognizable lambda output from " + name + "."}
 	}
 	return *out.Response, nil
+}
+
+// unanswered is the response as Cognito sends it: null members, but for PreSignUp, whose members are false.
+func unanswered(response any) any {
+	switch response.(type) {
+	case defineResponse:
+		return map[string]any{"challengeName": nil, "issueTokens": nil, "failAuthentication": nil}
+	case createResponse:
+		return map[string]any{"publicChallengeParameters": nil, "privateChallengeParameters": nil, "challengeMetadata": nil}
+	case verifyResponse:
+		return map[string]any{"answerCorrect": nil}
+	}
+	return response
 }
 
 func reason(err error) string {
