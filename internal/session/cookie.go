@@ -2,6 +2,7 @@ package session
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -110,7 +111,7 @@ func stripLine(line string, names []string) string {
 		var part string
 		part, rest, more = strings.Cut(rest, ";")
 		name, _, _ := strings.Cut(part, "=")
-		if isOneOf(strings.Trim(name, " \t"), names) {
+		if slices.Contains(names, strings.Trim(name, " \t")) {
 			removed = true
 			continue
 		}
@@ -128,15 +129,6 @@ func stripLine(line string, names []string) string {
 func containsAny(line string, names []string) bool {
 	for _, name := range names {
 		if strings.Contains(line, name) {
-			return true
-		}
-	}
-	return false
-}
-
-func isOneOf(name string, names []string) bool {
-	for _, n := range names {
-		if name == n {
 			return true
 		}
 	}

@@ -27,7 +27,7 @@ var errNoMarker = errors.New("the deny list has lost its marker")
 var errDenyList = fmt.Errorf("%w: %w: the deny list cannot be read", ErrDenied, ErrUnavailable)
 
 // denyList is the in-memory state of the deny list. In storage each entry is a key that says all, so that one listing reads
-// the list: "s.<public id>.<expires>" denies a session, "u.<owner>.<not before>.<expires>" all of a user's sessions that
+// the list: "s.<public id>.<expires>" denies a session or a token family, "u.<owner>.<not before>.<expires>" all of a user's sessions that
 // started before a time. Times are milliseconds since 1970.
 type denyList struct {
 	snapshot atomic.Pointer[denySnapshot]
@@ -92,15 +92,14 @@ func (d denials) deny(id publicID, who owner, started time.Time) bool {
 	return ok && started.Before(nb.time)
 }
 
-// checkDenied is the hot path: a hash and map look-ups, no lock.
-func (m *Manager) checkDenied(sid string, who owner, started, now time.Time) error {
+// checkDenied is the hot path: map look-ups, no lock.
+func (m *Manager) checkDenied(id publicID, who owner, started, now time.Time) error {
 	snap := m.denied.snapshot.Load()
 	if snap == nil || now.Sub(snap.at) > maxStale {
 		if snap = m.catchUp(now); snap == nil {
 			return errDenyList
 		}
 	}
-	id := publicKeyOf(sid)
 	if snap.listed.deny(id, who, started) || snap.local.deny(id, who, started) {
 		return ErrDenied
 	}
@@ -213,9 +212,13 @@ func denyExpiry(name string) (time.Time, bool) {
 
 // deny puts a session on the list until its absolute end. This process knows at once, even if storage fails.
 func (m *Manager) deny(ctx context.Context, s Session) error {
-	id, expires := publicKeyOf(s.ID), s.Ends.Add(maxSkew)
-	m.denied.addLocal(func(d *denials) { d.addSession(id, expires) })
 	m.records.remove(s.ID)
+	return m.denyID(ctx, publicKeyOf(s.ID), s.Ends)
+}
+
+func (m *Manager) denyID(ctx context.Context, id publicID, expires time.Time) error {
+	expires = expires.Add(maxSkew)
+	m.denied.addLocal(func(d *denials) { d.addSession(id, expires) })
 	return m.storeDenial(ctx, fmt.Sprintf("s.%s.%d", id, expires.UnixMilli()))
 }
 

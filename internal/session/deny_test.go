@@ -149,3 +149,36 @@ func TestFailedRevocationIsRetried(t *testing.T) {
 		}
 	}
 }
+
+// After sign-out the tokens themselves are still genuine: a bearer must not get in with them.
+func TestAttackBearerAfterSignOut(t *testing.T) {
+	w := newWorld(t)
+	s := w.start("alice")
+	check := func(m *session.Manager, origin string, at time.Time, want error) {
+		t.Helper()
+		if err := m.CheckBearer(origin, "alice", at); !errors.Is(err, want) {
+			t.Errorf("CheckBearer(%s): %v, want %v", origin, err, want)
+		}
+	}
+	check(w.a, "origin-1", s.AuthTime, nil)
+	stepped, err := w.a.StepUp(w.ctx, s, w.pool.SignIn("alice"), session.SMS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.poll(w.b)
+	check(w.b, "origin-1", s.AuthTime, session.ErrDenied)
+	check(w.b, "origin-2", s.AuthTime, nil)
+	if err := w.a.End(w.ctx, stepped); err != nil {
+		t.Fatal(err)
+	}
+	w.poll(w.b)
+	check(w.b, "origin-2", s.AuthTime, session.ErrDenied)
+	check(w.b, "elsewhere", s.AuthTime, nil)
+	w.clock.Advance(time.Second)
+	if err := w.a.EndAll(w.ctx, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	w.poll(w.b)
+	check(w.b, "elsewhere", s.AuthTime, session.ErrDenied)
+	check(w.b, "elsewhere", w.clock.Now(), nil)
+}

@@ -18,7 +18,7 @@ func (m *Manager) End(ctx context.Context, s Session) error {
 	defer cancel()
 	denyErr := m.deny(ctx, s)
 	if err := m.discard(ctx, s.ID, publicKeyOf(s.ID)); err != nil {
-		m.logger().Warn("ending a session: its tokens are not revoked", "session", PublicID(s), "error", err)
+		m.logger().Warn("ending a session: its tokens may still be good", "session", PublicID(s), "error", err)
 	}
 	if denyErr != nil {
 		return fmt.Errorf("ending a session: %w", denyErr)
@@ -41,9 +41,28 @@ func (m *Manager) discard(ctx context.Context, sid string, id publicID) error {
 	if err != nil {
 		return err
 	}
+	err = m.denyOrigin(ctx, rec)
 	m.revoke(ctx, rec.Session, rec.Tokens.Refresh)
 	m.deleteRecord(ctx, rec)
-	return nil
+	return err
+}
+
+// denyOrigin denies the tokens of a session to bearers. A token family shares its claim origin_jti over all refreshes.
+func (m *Manager) denyOrigin(ctx context.Context, rec record) error {
+	if rec.OriginJTI == "" {
+		return nil
+	}
+	expires := rec.Session.Ends
+	if rec.Session.AccessExpires.After(expires) {
+		expires = rec.Session.AccessExpires
+	}
+	return m.denyID(ctx, originKeyOf(rec.OriginJTI), expires)
+}
+
+// CheckBearer says whether tokens that a client presents itself were signed out: their family by [Manager.End] or a step-up, or
+// their user everywhere after authTime. It fails with [ErrDenied]; like [Manager.Open] it does no I/O.
+func (m *Manager) CheckBearer(originJTI, subject string, authTime time.Time) error {
+	return m.checkDenied(originKeyOf(originJTI), m.owner(subject), authTime, m.now())
 }
 
 // EndAll signs a user out everywhere: every session that started before now is denied.

@@ -31,7 +31,7 @@ const (
 // required, Refresher too where sessions have refresh tokens. It is safe for concurrent use. Have [Manager.Run] running beside
 // it.
 type Manager struct {
-	Settings  Settings
+	Settings
 	Keys      *KeyRing
 	Storage   Storage
 	Refresher Refresher
@@ -105,9 +105,14 @@ type publicID [16]byte
 
 func (p publicID) String() string { return hex.EncodeToString(p[:]) }
 
-func publicKeyOf(sid string) publicID {
+func publicKeyOf(sid string) publicID { return hashID("sid:", sid) }
+
+// originKeyOf names a token family in the deny list.
+func originKeyOf(jti string) publicID { return hashID("jti:", jti) }
+
+func hashID(kind, id string) publicID {
 	var buf [64]byte
-	sum := sha256.Sum256(append(append(buf[:0], "sid:"...), sid...))
+	sum := sha256.Sum256(append(append(buf[:0], kind...), id...))
 	return publicID(sum[:16])
 }
 
@@ -205,7 +210,7 @@ func (m *Manager) Open(value, host string) (Session, error) {
 	if err := m.inTime(&s, now); err != nil {
 		return Session{}, err
 	}
-	if err := m.checkDenied(s.ID, who, s.Started, now); err != nil {
+	if err := m.checkDenied(publicKeyOf(s.ID), who, s.Started, now); err != nil {
 		return Session{}, err
 	}
 	if s.Partial {

@@ -173,6 +173,9 @@ func (m *Manager) endRefused(ctx context.Context, rec record, why error) error {
 	if err := m.deny(ctx, rec.Session); err != nil {
 		m.logger().Error("ending a refused session", "session", PublicID(rec.Session), "error", err)
 	}
+	if err := m.denyOrigin(ctx, rec); err != nil {
+		m.logger().Error("ending a refused session", "session", PublicID(rec.Session), "error", err)
+	}
 	m.deleteRecord(ctx, rec)
 	return fmt.Errorf("refreshing a session: %w", why)
 }
@@ -211,6 +214,11 @@ func (m *Manager) StepUp(ctx context.Context, s Session, f Fresh, factor Factor)
 		return Session{}, fmt.Errorf("%w: stepping up: %w", ErrUnavailable, err)
 	}
 	if old != "" && old != next.Tokens.Refresh {
+		if rec.OriginJTI != next.OriginJTI {
+			if err := m.denyOrigin(ctx, rec); err != nil {
+				m.logger().Warn("stepping up: the old tokens may still be good", "session", id.String(), "error", err)
+			}
+		}
 		m.revoke(ctx, next.Session, old)
 	}
 	return next.Session, nil
