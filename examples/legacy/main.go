@@ -1,0 +1,40 @@
+// Command legacy stands for an application that nobody can change: it has no sign-in of its own and believes the identity
+// headers of whatever stands in front of it. It shows what reached it.
+package main
+
+import (
+	"errors"
+	"flag"
+	"log"
+	"net"
+	"net/http"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("legacy: ")
+	listen := flag.String("listen", "127.0.0.1:9000", "address to listen on")
+	account := flag.String("account", "http://localhost:8080/auth/account", "address of the account page, for a link")
+	flag.Parse()
+	if err := serve(*listen, *account); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func serve(address, account string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           newHandler(account, time.Now),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+	}
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
