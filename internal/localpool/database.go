@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"sync"
@@ -183,7 +184,28 @@ func (d *database) close() error {
 	return d.bolt.Close()
 }
 
-// Items are values that may expire: eight bytes with the Unix second after which they count as absent (0: never), then JSON.
+// Items are values that may expire: eight bytes with the Unix second after which they count as absent (0: never), JSON, and four bytes
+// with the CRC-32C of key and value, so that damage is told from data.
+
+// itemHead and itemTail are the bytes before and after an item's JSON.
+const (
+	itemHead = 8
+	itemTail = 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+// intact reports whether an item is as it was stored.
+func intact(key, value []byte) bool {
+	body := len(value) - itemTail
+	return body >= itemHead && binary.BigEndian.Uint32(value[body:]) == checksum(key, value[:body])
+}
+
+var errItem = errors.New("an item is not as it was stored")
 
 // putItem stores v. A zero expires means never.
 func putItem(tx *bbolt.Tx, bucket string, key []byte, expires time.Time, v any) error {
@@ -196,6 +218,7 @@ func putItem(tx *bbolt.Tx, bucket string, key []byte, expires time.Time, v any) 
 		until = uint64(max(expires.Unix(), 1))
 	}
 	value := append(binary.BigEndian.AppendUint64(nil, until), encoded...)
+	value = binary.BigEndian.AppendUint32(value, checksum(key, value))
 	if err := tx.Bucket([]byte(bucket)).Put(key, value); err != nil {
 		return fmt.Errorf("storing %s: %w", bucket, err)
 	}
@@ -208,19 +231,22 @@ func putItem(tx *bbolt.Tx, bucket string, key []byte, expires time.Time, v any) 
 // getItem reads into v and reports whether there is an unexpired item.
 func getItem(tx *bbolt.Tx, bucket string, key []byte, now time.Time, v any) (bool, error) {
 	value := tx.Bucket([]byte(bucket)).Get(key)
-	if value == nil || expired(value, now) {
+	if value == nil {
 		return false, nil
 	}
-	if err := json.Unmarshal(value[8:], v); err != nil {
+	if !intact(key, value) {
+		return false, fmt.Errorf("reading %s from the data file: %w", bucket, errItem)
+	}
+	if expired(value, now) {
+		return false, nil
+	}
+	if err := json.Unmarshal(value[itemHead:len(value)-itemTail], v); err != nil {
 		return false, fmt.Errorf("reading %s from the data file: %w", bucket, err)
 	}
 	return true, nil
 }
 
 func expired(value []byte, now time.Time) bool {
-	if len(value) < 8 {
-		return true
-	}
 	until := binary.BigEndian.Uint64(value)
 	return until != 0 && now.Unix() > int64(until)
 }
@@ -259,7 +285,7 @@ func (d *database) sweep(tx *bbolt.Tx) error {
 			continue
 		}
 		// An item stored again with a later end has an expiry of its own.
-		if value := tx.Bucket(name).Get(key); value != nil && expired(value, now) {
+		if value := tx.Bucket(name).Get(key); value != nil && intact(key, value) && expired(value, now) {
 			if err := tx.Bucket(name).Delete(key); err != nil {
 				return err
 			}

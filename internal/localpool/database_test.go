@@ -76,6 +76,9 @@ func TestDamagedFileIsRefusedAndLeftAlone(t *testing.T) {
 			return b
 		}),
 		"both meta pages": edit(func(b []byte) []byte { clear(b[16 : 2*page]); return b }),
+		"one letter of a user": edit(func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte("Alice@"), []byte("Malice")) // stale copies in free pages too
+		}),
 		"the data pages": edit(func(b []byte) []byte {
 			for i := 2 * page; i < len(b); i++ {
 				b[i] ^= 0x5a

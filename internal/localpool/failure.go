@@ -16,21 +16,21 @@ func (f *failure) Error() string { return f.Type + ": " + f.Message }
 
 // Error types, as the AWS SDKs name them.
 const (
-	typeNotAuthorized       = "NotAuthorizedException"
-	typeInvalidParameter    = "InvalidParameterException"
-	typeResourceNotFound    = "ResourceNotFoundException"
-	typeUserNotConfirmed    = "UserNotConfirmedException"
-	typeUserNotFound        = "UserNotFoundException"
-	typeUsernameExists      = "UsernameExistsException"
-	typeUserLambda          = "UserLambdaValidationException"
-	typeUnexpectedLambda    = "UnexpectedLambdaException"
-	typeInvalidLambda       = "InvalidLambdaResponseException"
-	typeInternal            = "InternalErrorException"
-	typeTooManyRequests     = "TooManyRequestsException"
-	typeUnknownOperation    = "UnknownOperationException"
-	typeSerialization       = "SerializationException"
-	typeRefreshTokenReuse   = "RefreshTokenReuseException"
-	typeUnsupportedTokens   = "UnsupportedTokenTypeException"
+	typeNotAuthorized     = "NotAuthorizedException"
+	typeInvalidParameter  = "InvalidParameterException"
+	typeResourceNotFound  = "ResourceNotFoundException"
+	typeUserNotConfirmed  = "UserNotConfirmedException"
+	typeUserNotFound      = "UserNotFoundException"
+	typeUsernameExists    = "UsernameExistsException"
+	typeUserLambda        = "UserLambdaValidationException"
+	typeUnexpectedLambda  = "UnexpectedLambdaException"
+	typeInvalidLambda     = "InvalidLambdaResponseException"
+	typeInternal          = "InternalErrorException"
+	typeTooManyRequests   = "TooManyRequestsException"
+	typeUnknownOperation  = "UnknownOperationException"
+	typeSerialization     = "SerializationException"
+	typeRefreshTokenReuse = "RefreshTokenReuseException"
+	typeUnsupportedTokens = "UnsupportedTokenTypeException"
 )
 
 func notAuthorized(message string) *failure {

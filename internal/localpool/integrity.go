@@ -44,10 +44,36 @@ func checkFile(path string) error {
 				first = err
 			}
 		}
-		return first
+		if first != nil {
+			return first
+		}
+		return checkItems(tx)
 	})
 	if err != nil {
 		return damaged(path, err)
+	}
+	return nil
+}
+
+// checkItems compares every value with its checksum. bbolt has none of its own for them.
+func checkItems(tx *bbolt.Tx) error {
+	if tx.Bucket([]byte(bucketMeta)) == nil {
+		return nil // another program's, or empty: see loadIdentity
+	}
+	for _, name := range buckets {
+		b := tx.Bucket([]byte(name))
+		if b == nil || name == bucketExpiry {
+			continue
+		}
+		err := b.ForEach(func(k, v []byte) error {
+			if v == nil || !intact(k, v) {
+				return fmt.Errorf("bucket %q: %w", name, errItem)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

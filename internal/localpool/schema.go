@@ -50,63 +50,83 @@ type identity struct {
 
 var identityKey = []byte("identity")
 
-const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+const (
+	alphanumeric      = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	lowerAlphanumeric = "abcdefghijklmnopqrstuvwxyz0123456789"
+)
 
-// loadIdentity reads the pool's identity, or makes one in an empty file.
+// loadIdentity reads the pool's identity, or makes one in an empty file. It writes nothing to a file that it refuses.
 func (d *database) loadIdentity(ctx context.Context, rand io.Reader) (identity, error) {
 	var id identity
-	err := d.update(ctx, func(tx *bbolt.Tx) error {
-		id = identity{}
-		if tx.Bucket([]byte(bucketMeta)) == nil {
-			if first, _ := tx.Cursor().First(); first != nil {
-				return damaged(d.bolt.Path(), errors.New("it holds data of another program"))
-			}
-		}
-		if meta := tx.Bucket([]byte(bucketMeta)); meta != nil {
-			found, err := getItem(tx, bucketMeta, identityKey, d.now(), &id)
-			if err != nil {
-				return err
-			}
-			if !found {
-				return damaged(d.bolt.Path(), errors.New("its identity is missing"))
-			}
-			if id.Schema > schemaVersion {
-				return fmt.Errorf("data file %s was written by a newer version: it has schema %d, this version reads up to %d", d.bolt.Path(), id.Schema, schemaVersion)
-			}
-			for _, name := range buckets {
-				if tx.Bucket([]byte(name)) == nil {
-					return damaged(d.bolt.Path(), fmt.Errorf("its bucket %q is missing", name))
-				}
-			}
-			return nil
-		}
+	found := false
+	err := d.view(func(tx *bbolt.Tx) (err error) {
+		found, err = d.readIdentity(tx, &id)
+		return err
+	})
+	if err != nil || found {
+		return id, err
+	}
+	if id, err = d.newIdentity(rand); err != nil {
+		return id, err
+	}
+	err = d.update(ctx, func(tx *bbolt.Tx) error {
 		for _, name := range buckets {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return fmt.Errorf("creating bucket %q: %w", name, err)
 			}
 		}
-		pool, err := randomString(rand, alphanumeric, 9)
-		if err != nil {
-			return err
-		}
-		client, err := randomString(rand, "abcdefghijklmnopqrstuvwxyz0123456789", 26)
-		if err != nil {
-			return err
-		}
-		secret, err := randomString(rand, "abcdefghijklmnopqrstuvwxyz0123456789", 51)
-		if err != nil {
-			return err
-		}
-		id = identity{
-			Schema: schemaVersion, Region: "local", UserPoolID: "local_" + pool, ClientID: client, ClientSecret: secret,
-			StandIn: make([]byte, 32), Created: d.now().UTC(),
-		}
-		if _, err := io.ReadFull(rand, id.StandIn); err != nil {
-			return fmt.Errorf("reading randomness: %w", err)
-		}
 		return putItem(tx, bucketMeta, identityKey, time.Time{}, id)
 	})
 	return id, err
+}
+
+// readIdentity reports false for a file without any data.
+func (d *database) readIdentity(tx *bbolt.Tx, id *identity) (bool, error) {
+	path := d.bolt.Path()
+	if tx.Bucket([]byte(bucketMeta)) == nil {
+		if first, _ := tx.Cursor().First(); first != nil {
+			return false, damaged(path, errors.New("it holds data of another program"))
+		}
+		return false, nil
+	}
+	found, err := getItem(tx, bucketMeta, identityKey, d.now(), id)
+	switch {
+	case err != nil:
+		return false, damaged(path, err)
+	case !found:
+		return false, damaged(path, errors.New("its identity is missing"))
+	case id.Schema > schemaVersion:
+		return false, fmt.Errorf("data file %s was written by a newer version: it has schema %d, this version reads up to %d", path, id.Schema, schemaVersion)
+	}
+	for _, name := range buckets {
+		if tx.Bucket([]byte(name)) == nil {
+			return false, damaged(path, fmt.Errorf("its bucket %q is missing", name))
+		}
+	}
+	return true, nil
+}
+
+func (d *database) newIdentity(rand io.Reader) (identity, error) {
+	pool, err := randomString(rand, alphanumeric, 9)
+	if err != nil {
+		return identity{}, err
+	}
+	client, err := randomString(rand, lowerAlphanumeric, 26)
+	if err != nil {
+		return identity{}, err
+	}
+	secret, err := randomString(rand, lowerAlphanumeric, 51)
+	if err != nil {
+		return identity{}, err
+	}
+	id := identity{
+		Schema: schemaVersion, Region: "local", UserPoolID: "local_" + pool, ClientID: client, ClientSecret: secret,
+		StandIn: make([]byte, 32), Created: d.now().UTC(),
+	}
+	if _, err := io.ReadFull(rand, id.StandIn); err != nil {
+		return identity{}, fmt.Errorf("reading randomness: %w", err)
+	}
+	return id, nil
 }
 
 // randomString draws n characters of alphabet, each equally likely.
