@@ -1,0 +1,143 @@
+package caddyauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	httpauth "github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/token"
+)
+
+func init() {
+	caddy.RegisterModule(new(Bearer))
+}
+
+// Bearer lets API clients in who bring a token of the realm's user pool as `Authorization: Bearer` (RFC 6750). It answers 401 to
+// all others and never redirects. Placeholders: {http.auth.user.id} (the user name), {http.auth.user.subject},
+// {http.auth.user.email}, {http.auth.user.email_verified}, {http.auth.user.groups}, {http.auth.user.client_id}. Identity headers
+// of the guard, which a client might forge, are removed. A token works until it expires, also after a sign-out.
+type Bearer struct {
+	// Name of the realm. Default: "default".
+	Realm string `json:"realm,omitempty"`
+
+	// Which token to ask for: "access" or "id". Default: "access".
+	Use string `json:"use,omitempty"`
+
+	app    *App
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Bearer) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.authentication.providers.passwordless", New: func() caddy.Module { return new(Bearer) }}
+}
+
+// Provision finds the realm. It opens nothing.
+func (b *Bearer) Provision(ctx caddy.Context) error {
+	b.logger = ctx.Logger()
+	if b.Realm == "" {
+		b.Realm = DefaultRealm
+	}
+	if b.Use == "" {
+		b.Use = string(token.Access)
+	}
+	if b.Use != string(token.Access) && b.Use != string(token.ID) {
+		return fmt.Errorf("passwordless_bearer: use: %q is not a kind of token: use access or id", b.Use)
+	}
+	app, err := appOf(ctx, b.Realm)
+	if err != nil {
+		return fmt.Errorf("passwordless_bearer: %w", err)
+	}
+	b.app = app
+	return nil
+}
+
+// Authenticate implements [httpauth.Authenticator].
+func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.User, bool, error) {
+	if _, guarded := caddyhttp.GetVar(r.Context(), "passwordless.guard."+b.Realm).(*visit); !guarded {
+		new(guardFamily).scrub(r)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	raw, ok := bearerToken(r.Header)
+	if !ok {
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q", b.Realm))
+		return httpauth.User{}, false, nil
+	}
+	rt, err := b.app.realm(r.Context(), b.Realm)
+	if err != nil {
+		return httpauth.User{}, false, fmt.Errorf("realm %q is not open: %w", b.Realm, err)
+	}
+	claims, err := rt.verifier.Verify(r.Context(), raw, token.Use(b.Use))
+	if errors.Is(err, token.ErrUnavailable) {
+		return httpauth.User{}, false, err
+	}
+	if err != nil {
+		b.logger.Debug("refused a bearer token", zap.Error(err))
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q, error=\"invalid_token\"", b.Realm))
+		return httpauth.User{}, false, nil
+	}
+	w.Header().Del("Cache-Control") // RFC 9111, section 3.5: answers to requests with Authorization are private already
+	user := httpauth.User{ID: claims.Username, Metadata: map[string]string{
+		"subject":   claims.Subject,
+		"client_id": claims.ClientID,
+		"groups":    strings.Join(claims.Groups, ","),
+	}}
+	if claims.Email != "" {
+		user.Metadata["email"] = claims.Email
+		user.Metadata["email_verified"] = fmt.Sprint(claims.EmailVerified)
+	}
+	return user, true, nil
+}
+
+// bearerToken reads the token of exactly one Authorization header.
+func bearerToken(h http.Header) (string, bool) {
+	values := h["Authorization"]
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, raw, ok := strings.Cut(values[0], " ")
+	raw = strings.TrimLeft(raw, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") || raw == "" || strings.ContainsAny(raw, " \t,\"") {
+		return "", false
+	}
+	return raw, true
+}
+
+// parseBearer sets up an authentication handler with this provider. Syntax:
+//
+//	passwordless_bearer [<matcher>] {
+//		realm <name>
+//		use   access|id
+//	}
+func parseBearer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	b := new(Bearer)
+	if err := b.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return httpauth.Authentication{ProvidersRaw: caddy.ModuleMap{"passwordless": caddyconfig.JSON(b, nil)}}, nil
+}
+
+// UnmarshalCaddyfile sets up the provider from Caddyfile tokens; see parseBearer for the syntax.
+func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	return unmarshalBlock(d, "passwordless_bearer", map[string]func() error{
+		"realm": func() error { return stringArgument(d, &b.Realm) },
+		"use":   func() error { return choiceArgument(d, &b.Use, string(token.Access), string(token.ID)) },
+	})
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner      = (*Bearer)(nil)
+	_ httpauth.Authenticator = (*Bearer)(nil)
+	_ caddyfile.Unmarshaler  = (*Bearer)(nil)
+)

@@ -1,0 +1,213 @@
+package caddyauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+func init() {
+	caddy.RegisterModule(new(Guard))
+}
+
+// Guard lets only people through who are signed in and whom its rules allow. Browsers are sent to the portal and come back to the
+// very address they asked for; scripts and API clients get 401. The upstream learns who it is from the headers
+// X-Passwordless-User, X-Passwordless-Email (verified addresses only) and X-Passwordless-Groups (comma-separated), which no
+// client can forge; values are ASCII, other bytes, `%`, and commas inside a group name percent-encoded. Our own cookies are
+// taken off. Placeholders: {http.auth.user.id} (the user name), {http.auth.user.subject}, {http.auth.user.email},
+// {http.auth.user.email_verified}, {http.auth.user.groups} and {http.auth.user.claims.*}.
+//
+// Guards are cumulative: where several match a request, each must allow it. The session is opened once.
+//
+// On the application's host the guard itself serves three addresses below the portal's path: /auth/handoff, /auth/assets/* and
+// /auth/sign-out, which leads to the portal's sign-out page.
+//
+// Where any guard of the realm has a path rule (`bypass`, or a matcher), requests whose path two servers could read differently
+// are answered 400, and X-Original-URL and X-Rewrite-URL, by which some upstreams replace the path, are removed.
+type Guard struct {
+	// Name of the realm. Default: "default".
+	Realm string `json:"realm,omitempty"`
+
+	// If given, one of these rules must match. Default: everyone who is signed in.
+	Allow []Rule `json:"allow,omitempty"`
+
+	// None of these rules may match; deny goes before allow. Default: none.
+	Deny []Rule `json:"deny,omitempty"`
+
+	// Paths that this guard leaves open to everyone: "/health" for that path alone, "/assets/*" for everything below. Compared with
+	// the decoded path after rewrites; case counts. Identity headers are removed and not set there. Default: none.
+	Bypass []string `json:"bypass,omitempty"`
+
+	// Further headers for the upstream: header name to claim name. Every spelling a client might send is removed on all
+	// routes that a guard of this realm protects. Default: none.
+	Headers map[string]string `json:"headers,omitempty"`
+
+	// Accepts paths with encoded separators, backslashes, dot segments, `//` or `;` in spite of path rules. Only for an upstream
+	// that reads them as Caddy does. Default: false.
+	AllowAmbiguousPaths bool `json:"allow_ambiguous_paths,omitempty"`
+
+	// Says that this guard's route has a matcher, so that path rules apply in its realm. The Caddyfile sets it. Default: false.
+	PathRule bool `json:"path_rule,omitempty"`
+
+	// Protects nothing and only serves the guard's own addresses. The Caddyfile adds such a guard beside one with a matcher,
+	// which might not cover them. Default: false.
+	EndpointsOnly bool `json:"endpoints_only,omitempty"`
+
+	app     *App
+	family  *guardFamily
+	bypass  []pathPattern
+	headers []claimHeader
+	visitID string
+	logger  *zap.Logger
+}
+
+type claimHeader struct{ name, claim string }
+
+// CaddyModule returns the Caddy module information.
+func (*Guard) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.passwordless_guard", New: func() caddy.Module { return new(Guard) }}
+}
+
+// Provision finds the realm and checks the rules. It opens nothing.
+func (g *Guard) Provision(ctx caddy.Context) error {
+	g.logger = ctx.Logger()
+	app, err := appOf(ctx, g.realmName())
+	if err != nil {
+		return fmt.Errorf("passwordless_guard: %w", err)
+	}
+	if err := g.bind(app, app.Realms[g.realmName()]); err != nil {
+		return fmt.Errorf("passwordless_guard: %w", err)
+	}
+	return nil
+}
+
+// bind checks the guard against its realm and joins the realm's other guards.
+func (g *Guard) bind(app *App, config *Realm) error {
+	known := func(name string) bool {
+		return slices.Contains(standardClaims, name) || config.Session != nil && slices.Contains(config.Session.Claims, name)
+	}
+	for _, rule := range slices.Concat(g.Allow, g.Deny) {
+		if err := rule.validate(known); err != nil {
+			return err
+		}
+	}
+	g.bypass, g.headers = nil, nil
+	for _, pattern := range g.Bypass {
+		if err := pathPattern(pattern).validate(); err != nil {
+			return fmt.Errorf("bypass: %w", err)
+		}
+		g.bypass = append(g.bypass, pathPattern(pattern))
+	}
+	for name, claim := range g.Headers {
+		if !validHeaderName(name) {
+			return fmt.Errorf("header: %q cannot carry a claim; choose a name of your own, as in X-Department", name)
+		}
+		if !known(claim) {
+			return fmt.Errorf("header: %w", unknownClaim(claim))
+		}
+		g.headers = append(g.headers, claimHeader{http.CanonicalHeaderKey(name), claim})
+	}
+	if g.EndpointsOnly && (len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
+		return errors.New("endpoints_only guards nothing, so it takes no rules")
+	}
+	family, _, err := guardFamilies.LoadOrNew(familyKey{app, g.realmName()}, func() (caddy.Destructor, error) { return new(guardFamily), nil })
+	if err != nil {
+		return err
+	}
+	g.app, g.family, g.visitID = app, family.(*guardFamily), "passwordless.guard."+g.realmName()
+	g.family.protect(g.Headers)
+	if len(g.Bypass) > 0 || g.PathRule {
+		g.family.pathRules.Store(true)
+	}
+	return nil
+}
+
+// Cleanup leaves the realm's guards.
+func (g *Guard) Cleanup() error {
+	if g.family == nil {
+		return nil // Provision failed before
+	}
+	_, err := guardFamilies.Delete(familyKey{g.app, g.realmName()})
+	return err
+}
+
+func (g *Guard) realmName() string {
+	if g.Realm == "" {
+		return DefaultRealm
+	}
+	return g.Realm
+}
+
+// ServeHTTP lets the request through, or answers it.
+func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	rt, err := g.app.realm(r.Context(), g.realmName())
+	if err != nil {
+		w.Header().Set("Retry-After", "5")
+		w.Header().Set("Cache-Control", "no-store")
+		return caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("realm %q is not open: %w", g.realmName(), err))
+	}
+	if below, ok := rt.guardPath(r); ok && g.serveEndpoint(w, r, rt, below) {
+		return nil
+	}
+	if g.EndpointsOnly {
+		return next.ServeHTTP(w, r)
+	}
+	if rt.isPortalPath(r) {
+		g.family.scrub(r)
+		return next.ServeHTTP(w, r)
+	}
+	v := g.visit(w, r, rt)
+	if v.shared && isServiceWorkerScript(r) && rt.coversPortal(r.URL) {
+		return v.refuse(w, r, refusal{http.StatusForbidden, "service_worker", "a service worker here could control the sign-in pages"})
+	}
+	if g.family.pathRules.Load() {
+		if reason := ambiguousPath(r.URL); reason != "" && !g.AllowAmbiguousPaths {
+			return v.refuse(w, r, refusal{http.StatusBadRequest, "ambiguous_path", reason})
+		}
+		r.Header.Del("X-Original-Url")
+		r.Header.Del("X-Rewrite-Url")
+	}
+	if isPreflight(r) {
+		stripMethodOverrides(r.Header)
+		return v.pass(w, r, next)
+	}
+	for _, pattern := range g.bypass {
+		if pattern.matches(r.URL.Path) {
+			return v.pass(w, r, next)
+		}
+	}
+	if refused := v.open(w, r); refused != nil {
+		return v.refuse(w, r, *refused)
+	}
+	if !permitted(g.Allow, g.Deny, &v.session) {
+		return v.refuse(w, r, refusal{http.StatusForbidden, "forbidden", "your account may not use this page"})
+	}
+	for _, h := range g.headers {
+		if values := claimValues(&v.session, h.claim); len(values) == 1 {
+			r.Header[h.name] = []string{headerValue(values[0])}
+		} else if len(values) > 1 {
+			r.Header[h.name] = []string{headerList(values)}
+		}
+	}
+	return v.pass(w, r, next)
+}
+
+// stripMethodOverrides removes headers by which an upstream would read a preflight, which passes without identity, as something
+// else.
+func stripMethodOverrides(h http.Header) {
+	for _, name := range [...]string{"X-Http-Method-Override", "X-Method-Override", "X-Http-Method"} {
+		delete(h, name)
+	}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Guard)(nil)
+	_ caddy.CleanerUpper          = (*Guard)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Guard)(nil)
+)

@@ -1,0 +1,152 @@
+package caddyauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/templates"
+)
+
+// retryAfter is what clients are told to wait, in seconds, when the sign-in service cannot be reached.
+const retryAfter = 5
+
+// guardPolicy is the Content-Security-Policy of the few pages the guard serves on an application's host.
+const guardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// refuse answers a request that may not pass: a navigation without session goes to sign in, other navigations get a page, and
+// everything else gets JSON and never a redirect.
+func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) error {
+	navigation := isNavigation(r)
+	if why.status == http.StatusUnauthorized && navigation {
+		return v.signIn(w, r, why)
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if why.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	if navigation {
+		return v.refusePage(w, r, why)
+	}
+	code := "bad_request"
+	switch why.status {
+	case http.StatusUnauthorized:
+		code = "unauthenticated"
+		h.Set("WWW-Authenticate", v.rt.cookieChallenge())
+	case http.StatusForbidden:
+		code = "forbidden"
+	case http.StatusServiceUnavailable:
+		code = "unavailable"
+	}
+	body, err := json.Marshal(struct {
+		Error   string `json:"error"`
+		Reason  string `json:"reason"`
+		Message string `json:"message"`
+	}{code, why.reason, why.detail})
+	if err != nil {
+		return err
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(why.status)
+	_, err = w.Write(append(body, '\n'))
+	return err
+}
+
+// cookieChallenge is the WWW-Authenticate of a 401. A scheme that browsers do not know opens no password prompt
+// (draft-broyer-http-cookie-auth).
+func (rt *realm) cookieChallenge() string {
+	return fmt.Sprintf("Cookie realm=%q, cookie-name=%q", rt.name, rt.sessionCookie.Name)
+}
+
+func (v *visit) refusePage(w http.ResponseWriter, r *http.Request, why refusal) error {
+	switch {
+	case why.reason == "forbidden":
+		return v.rt.guardPage(w, r, why.status, templates.ForbiddenPage{
+			Email:      v.session.Email,
+			SignOutURL: v.rt.portal.Path + "sign-out",
+			Reference:  reference(r),
+		})
+	case why.status == http.StatusServiceUnavailable:
+		return v.rt.guardPage(w, r, why.status, templates.ErrorPage{
+			Status: why.status, Code: "unavailable", RetryAfter: retryAfter, Reference: reference(r),
+		})
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(why.status)
+	_, err := fmt.Fprintf(w, "%s: %s.\n", http.StatusText(why.status), why.detail)
+	return err
+}
+
+// guardPage renders a page under a strict policy. A page that cannot be rendered is plain text.
+func (rt *realm) guardPage(w http.ResponseWriter, r *http.Request, status int, page templates.Page) error {
+	var body bytes.Buffer
+	if err := rt.pages.Render(&body, r.Header.Get("Accept-Language"), page); err != nil {
+		rt.logger.Error("rendering a page", zap.Error(err))
+		body.Reset()
+		fmt.Fprintln(&body, http.StatusText(status))
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", guardPolicy)
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Add("Vary", "Accept-Language")
+	w.WriteHeader(status)
+	_, err := body.WriteTo(w)
+	return err
+}
+
+// reference names this request to people and in logs ({http.request.uuid}).
+func reference(r *http.Request) string {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return ""
+	}
+	id, _ := repl.GetString("http.request.uuid")
+	return id
+}
+
+// signIn sends a navigation to the portal. What to come back to is sealed, and on another host bound to this browser by a nonce
+// cookie that all its tabs share.
+func (v *visit) signIn(w http.ResponseWriter, r *http.Request, why refusal) error {
+	now := v.rt.now()
+	flow := Flow{Return: v.rt.returnTarget(r, v.origin), Issued: now}
+	if !v.shared {
+		if v.nonce.loops(now) && (why.reason == "no_session" || why.reason == "invalid_session") {
+			v.logger.Error("a browser does not keep its session: signed in several times within seconds", zap.String("reason", why.reason))
+			return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
+				Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: flow.Return,
+			})
+		}
+		if v.nonce.secret == "" {
+			nonce, err := newNonce(v.rt.rand)
+			if err != nil {
+				return err
+			}
+			v.nonce = nonce
+			v.rt.nonceCookie.Set(w, nonce.String(), 0)
+		}
+		flow.Host, flow.NonceHash, flow.Attempt = v.origin, v.nonce.hash(), v.nonce.tries
+	}
+	sealed, err := v.rt.sealFlow(flow)
+	if err != nil {
+		return fmt.Errorf("sealing the sign-in state: %w", err)
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Location", v.rt.portal.String()+"sign-in?flow="+url.QueryEscape(sealed))
+	w.WriteHeader(http.StatusFound)
+	return nil
+}

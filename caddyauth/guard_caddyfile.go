@@ -1,0 +1,146 @@
+package caddyauth
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+// parseGuard sets up the directive. A guard with a matcher may not see the guard's own addresses (/auth/handoff and so on), so one
+// without a matcher, which serves these and guards nothing, follows it.
+func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if !h.Next() {
+		return nil, h.ArgErr()
+	}
+	matcherSet, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
+	g := new(Guard)
+	if err := g.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	g.PathRule = matcherSet != nil
+	routes := h.NewRoute(matcherSet, g)
+	if matcherSet != nil {
+		routes = append(routes, h.NewRoute(nil, &Guard{Realm: g.Realm, EndpointsOnly: true})...)
+	}
+	return routes, nil
+}
+
+// UnmarshalCaddyfile sets up the guard from Caddyfile tokens. Syntax:
+//
+//	passwordless_guard [<matcher>] {
+//		realm  <name>
+//		allow  group <group...> | claim <name> <value...> | email_domain <domain...>
+//		deny   group <group...> | claim <name> <value...> | email_domain <domain...>
+//		bypass <path...>
+//		header <name> <claim>
+//		ambiguous_paths allow
+//	}
+//
+// allow, deny, bypass and header may be repeated. One allow has to match, any deny refuses.
+func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume directive name
+	if d.NextArg() {
+		return d.Errf("passwordless_guard takes a matcher and a block, not the argument %q", d.Val())
+	}
+	for d.NextBlock(0) {
+		if err := g.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
+	option := d.Val()
+	args := d.RemainingArgs()
+	switch option {
+	case "realm":
+		if len(args) != 1 || args[0] == "" {
+			return d.Err("realm takes one name")
+		}
+		if g.Realm != "" {
+			return d.Err("realm is given twice")
+		}
+		g.Realm = args[0]
+	case "allow", "deny":
+		rule, err := parseRule(d, option, args)
+		if err != nil {
+			return err
+		}
+		if option == "allow" {
+			g.Allow = append(g.Allow, rule)
+		} else {
+			g.Deny = append(g.Deny, rule)
+		}
+	case "bypass":
+		if len(args) == 0 {
+			return d.Err("bypass takes at least one path, as in `bypass /health /assets/*`")
+		}
+		for _, pattern := range args {
+			if err := pathPattern(pattern).validate(); err != nil {
+				return d.Errf("bypass: %v", err)
+			}
+		}
+		g.Bypass = append(g.Bypass, args...)
+	case "header":
+		if len(args) != 2 {
+			return d.Err("header takes a header name and a claim, as in `header X-Department department`")
+		}
+		if !validHeaderName(args[0]) {
+			return d.Errf("header: %q cannot carry a claim; choose a name of your own, as in X-Department", args[0])
+		}
+		name := http.CanonicalHeaderKey(args[0])
+		if _, ok := g.Headers[name]; ok {
+			return d.Errf("header %s is given twice", name)
+		}
+		if g.Headers == nil {
+			g.Headers = make(map[string]string)
+		}
+		g.Headers[name] = args[1]
+	case "ambiguous_paths":
+		if len(args) != 1 || args[0] != "allow" {
+			return d.Err("ambiguous_paths takes the word allow; leave it out to refuse such paths")
+		}
+		g.AllowAmbiguousPaths = true
+	default:
+		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, bypass, header or ambiguous_paths", option)
+	}
+	if nesting := d.Nesting(); d.NextBlock(nesting) {
+		return d.Errf("%s takes no block", option)
+	}
+	return nil
+}
+
+// parseRule reads what follows allow or deny.
+func parseRule(d *caddyfile.Dispenser, option string, args []string) (Rule, error) {
+	if len(args) == 0 {
+		return Rule{}, d.Errf("%s takes a rule: group, claim or email_domain with values", option)
+	}
+	var rule Rule
+	switch kind, values := args[0], args[1:]; {
+	case kind == "group" && len(values) > 0:
+		rule.Groups = values
+	case kind == "email_domain" && len(values) > 0:
+		rule.EmailDomains = values
+	case kind == "claim" && len(values) > 1:
+		rule.Claim, rule.Values = values[0], values[1:]
+	case kind == "claim":
+		return Rule{}, d.Errf("%s claim takes a name and at least one value, as in `%s claim department sales`", option, option)
+	case slices.Contains([]string{"group", "email_domain"}, kind):
+		return Rule{}, d.Errf("%s %s takes at least one value", option, kind)
+	default:
+		return Rule{}, d.Errf("%s: %q is not a rule: use group, claim or email_domain", option, kind)
+	}
+	if err := rule.validate(func(string) bool { return true }); err != nil {
+		return Rule{}, d.Errf("%s: %v", option, err)
+	}
+	return rule, nil
+}
+
+// Interface guards
+var _ caddyfile.Unmarshaler = (*Guard)(nil)

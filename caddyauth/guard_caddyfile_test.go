@@ -1,0 +1,144 @@
+package caddyauth
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+)
+
+func TestGuardCaddyfile(t *testing.T) {
+	for _, tc := range []struct{ name, input, want string }{
+		{"bare", "passwordless_guard", `{}`},
+		{"all", `passwordless_guard {
+			realm staff
+			allow group admins ops
+			allow claim department sales support
+			allow email_domain example.com
+			deny group suspended
+			bypass /health /assets/*
+			bypass /robots.txt
+			header x-department department
+			ambiguous_paths allow
+		}`, `{"realm":"staff","allow":[{"groups":["admins","ops"]},{"claim":"department","values":["sales","support"]},{"email_domains":["example.com"]}],"deny":[{"groups":["suspended"]}],"bypass":["/health","/assets/*","/robots.txt"],"headers":{"X-Department":"department"},"allow_ambiguous_paths":true}`},
+		{"argument", "passwordless_guard staff", "takes a matcher and a block"},
+		{"unknown option", "passwordless_guard {\n allow_all\n}", `unknown option "allow_all"`},
+		{"step_up", "passwordless_guard {\n step_up 5m passkey\n}", `unknown option "step_up"`},
+		{"two realms", "passwordless_guard {\n realm a\n realm b\n}", "realm is given twice"},
+		{"realm without name", "passwordless_guard {\n realm\n}", "realm takes one name"},
+		{"allow without rule", "passwordless_guard {\n allow\n}", "allow takes a rule"},
+		{"unknown rule", "passwordless_guard {\n allow everyone\n}", `"everyone" is not a rule`},
+		{"group without name", "passwordless_guard {\n deny group\n}", "deny group takes at least one value"},
+		{"claim without value", "passwordless_guard {\n allow claim department\n}", "takes a name and at least one value"},
+		{"address as domain", "passwordless_guard {\n allow email_domain me@example.com\n}", "write the domain alone"},
+		{"bypass nothing", "passwordless_guard {\n bypass\n}", "at least one path"},
+		{"bypass relative", "passwordless_guard {\n bypass health\n}", "begin it with a slash"},
+		{"bypass with query", "passwordless_guard {\n bypass /health?x=1\n}", "has a query or fragment"},
+		{"bypass with fragment", "passwordless_guard {\n bypass /health#x\n}", "has a query or fragment"},
+		{"bypass all", "passwordless_guard {\n bypass /*\n}", "lift the guard everywhere"},
+		{"bypass prefix", "passwordless_guard {\n bypass /pub*\n}", "a star stands only at the end"},
+		{"bypass suffix", "passwordless_guard {\n bypass /*.css\n}", "a star stands only at the end"},
+		{"bypass dots", "passwordless_guard {\n bypass /a/../b\n}", "can never match"},
+		{"bypass encoded", "passwordless_guard {\n bypass /a%20b\n}", "write the decoded path"},
+		{"bypass placeholder", "passwordless_guard {\n bypass /{path}\n}", "placeholder"},
+		{"header cookie", "passwordless_guard {\n header Cookie sub\n}", "cannot carry a claim"},
+		{"header twice", "passwordless_guard {\n header X-A sub\n header x-a email\n}", "given twice"},
+		{"header alone", "passwordless_guard {\n header X-A\n}", "a header name and a claim"},
+		{"ambiguous", "passwordless_guard {\n ambiguous_paths\n}", "takes the word allow"},
+		{"block", "passwordless_guard {\n realm a {\n b\n }\n}", "takes no block"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := new(Guard)
+			err := g.UnmarshalCaddyfile(caddyfile.NewTestDispenser(tc.input))
+			if err != nil {
+				if !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "Testfile:") {
+					t.Errorf("error %q, want file, line and %q", err, tc.want)
+				}
+				return
+			}
+			got, err := json.Marshal(g)
+			if err != nil || string(got) != tc.want {
+				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// JSON has no Caddyfile parser before it: the same mistakes must fail when the guard meets its realm.
+func TestGuardProvisionChecks(t *testing.T) {
+	g := newGuarded(t)
+	for want, guard := range map[string]*Guard{
+		"exactly one":          {Allow: []Rule{{}}},
+		"is not kept":          {Allow: []Rule{{Claim: "salary", Values: []string{"1"}}}},
+		"header":               {Headers: map[string]string{"Host": "sub"}},
+		"`claims title`":       {Headers: map[string]string{"X-Title": "title"}},
+		"bypass":               {Bypass: []string{"/*"}},
+		"takes no rules":       {EndpointsOnly: true, Bypass: []string{"/x"}},
+		"a name is empty":      {Deny: []Rule{{Groups: []string{""}}}},
+		"at least one value":   {Deny: []Rule{{Claim: "sub"}}},
+		"write the domain":     {Deny: []Rule{{EmailDomains: []string{"*.example.com"}}}},
+		"one of group, claim ": {Deny: []Rule{{Groups: []string{"a"}, EmailDomains: []string{"b.com"}}}},
+	} {
+		if err := guard.bind(g.app, g.rt.config); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+		if err := guard.Cleanup(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A Caddyfile's guards run after the portal and before basic_auth, most specific path first; one with a matcher brings a second
+// route for the guard's own addresses.
+func TestDirectiveOrder(t *testing.T) {
+	adapter := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}
+	config, _, err := adapter.Adapt([]byte(`app.example.com {
+		respond ok
+		basic_auth {
+			bob $2a$14$abcdefghijklmnopqrstuuKDBuZ5PdmPo9mHZ6QGxyzn5HGu0aBcd
+		}
+		passwordless_guard
+		passwordless_bearer /api/*
+		passwordless_guard /admin/* {
+			allow group admins
+		}
+		passwordless_related_origins
+		rewrite /a /b
+	}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	position := -1
+	for _, part := range []string{`"rewrite"`, `"passwordless_related_origins"`, `"path_rule":true`, `"handler":"passwordless_guard"}`, `"endpoints_only":true`, `"passwordless":{}`, `"http_basic"`, `"static_response"`} {
+		next := strings.Index(string(config), part)
+		if next < 0 || next < position && part != `"endpoints_only":true` {
+			t.Errorf("%s is missing or out of place in %s", part, config)
+		}
+		position = max(position, next)
+	}
+}
+
+// Whatever tokens come, parsing ends with a value or an error that has a line, and never panics.
+func FuzzGuardCaddyfile(f *testing.F) {
+	for _, seed := range []string{
+		"passwordless_guard", "passwordless_guard {\n realm a\n allow group b\n}", "passwordless_guard {\n deny claim a b\n bypass /x /y/*\n header X-A sub\n ambiguous_paths allow\n}",
+		"passwordless_guard {", "passwordless_guard }", "passwordless_guard { {", "passwordless_guard {\n header {\n }\n}", "passwordless_guard {\n realm \"\"\n}", "passwordless_bearer {\n use id\n}",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, input string) {
+		g := new(Guard)
+		if err := g.UnmarshalCaddyfile(caddyfile.NewTestDispenser(input)); err == nil {
+			for _, pattern := range g.Bypass {
+				if pathPattern(pattern).validate() != nil {
+					t.Errorf("accepted %q", pattern)
+				}
+			}
+		}
+		_ = new(Bearer).UnmarshalCaddyfile(caddyfile.NewTestDispenser(input))
+		_ = new(RelatedOrigins).UnmarshalCaddyfile(caddyfile.NewTestDispenser(input))
+	})
+}

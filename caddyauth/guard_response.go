@@ -1,0 +1,116 @@
+package caddyauth
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// privateWriter keeps shared caches from storing what one person's session was shown. It looks at the upstream's headers when they
+// are written and passes everything else through.
+type privateWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	visit     *visit
+	shared    bool // no service worker may widen its scope over the portal
+	cookieSet bool // we sent a Set-Cookie
+	done      bool
+}
+
+// pass hands the request on, with the response writer wrapped once.
+func (v *visit) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if v.writer.visit != nil {
+		return next.ServeHTTP(w, r)
+	}
+	v.writer.visit, v.writer.ResponseWriter = v, w
+	err := next.ServeHTTP(&v.writer, r)
+	if err == nil {
+		v.writer.finish() // a handler that writes nothing has its headers sent when it returns
+	}
+	return err
+}
+
+func (p *privateWriter) finish() {
+	if p.done {
+		return
+	}
+	p.done = true
+	h := p.ResponseWriter.Header()
+	if p.shared {
+		delete(h, "Service-Worker-Allowed")
+	}
+	switch {
+	case p.cookieSet:
+		h["Cache-Control"] = []string{"private, no-store"}
+	case p.visit.authenticated:
+		makePrivate(h)
+	}
+}
+
+// makePrivate adds `private` and `Vary: Cookie` unless the upstream decided about shared caches itself.
+func makePrivate(h http.Header) {
+	values := h["Cache-Control"]
+	for _, line := range values {
+		for directive := range strings.SplitSeq(line, ",") {
+			name, _, _ := strings.Cut(strings.TrimSpace(directive), "=")
+			switch strings.ToLower(name) {
+			case "public", "private", "no-store", "s-maxage":
+				return
+			}
+		}
+	}
+	h["Cache-Control"] = append([]string{"private"}, values...)
+	for _, line := range h["Vary"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Cookie") {
+				return
+			}
+		}
+	}
+	h["Vary"] = append(h["Vary"], "Cookie")
+}
+
+// WriteHeader implements [http.ResponseWriter]. Informational responses pass as they are, except 101, which is final.
+func (p *privateWriter) WriteHeader(status int) {
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		p.finish()
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (p *privateWriter) Write(b []byte) (int, error) {
+	p.finish()
+	return p.ResponseWriter.Write(b)
+}
+
+// ReadFrom implements [io.ReaderFrom], so that file_server keeps sendfile.
+func (p *privateWriter) ReadFrom(r io.Reader) (int64, error) {
+	p.finish()
+	return p.ResponseWriterWrapper.ReadFrom(r)
+}
+
+// Flush implements [http.Flusher].
+func (p *privateWriter) Flush() { _ = p.FlushError() }
+
+// FlushError is Flush for [http.ResponseController].
+func (p *privateWriter) FlushError() error {
+	p.finish()
+	return http.NewResponseController(p.ResponseWriter).Flush()
+}
+
+// Hijack implements [http.Hijacker].
+func (p *privateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(p.ResponseWriter).Hijack()
+}
+
+// Interface guards
+var (
+	_ http.Flusher  = (*privateWriter)(nil)
+	_ http.Hijacker = (*privateWriter)(nil)
+	_ http.Pusher   = (*privateWriter)(nil)
+	_ io.ReaderFrom = (*privateWriter)(nil)
+)

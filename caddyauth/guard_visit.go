@@ -1,0 +1,192 @@
+package caddyauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/session"
+)
+
+// refreshTimeout bounds a refresh within a request; the user pool answers in well under a second.
+const refreshTimeout = 10 * time.Second
+
+// visit is what the guards of one realm know of one request. The first guard makes it; the others find it in the request's
+// variables, so that the session is opened, the headers are set and the cookies are taken off exactly once.
+type visit struct {
+	rt     *realm
+	logger *zap.Logger
+
+	origin string // of the application, "" when the request's host is not listed
+	host   string // the part of origin that binds cookies
+	shared bool   // the portal lives on this very origin
+
+	cookie    string // session cookie as it came
+	cookieErr error
+	nonce     nonceValue
+
+	opened        bool
+	authenticated bool
+	refused       *refusal
+	session       session.Session
+	writer        privateWriter
+}
+
+// refusal is why a request was not let through. reason is for programs, detail for people; neither tells a secret.
+type refusal struct {
+	status         int
+	reason, detail string
+}
+
+// String keeps the visit out of placeholders such as {http.vars.*}.
+func (v *visit) String() string { return "" }
+
+// ownCookies are the names that never travel upstream, secure and plain alike.
+var ownCookies = append(session.CookieNames(true), session.CookieNames(false)...)
+
+// visit returns the request's visit and, the first time, takes off what a client may not send: identity headers and our cookies.
+func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit {
+	if v, ok := caddyhttp.GetVar(r.Context(), g.visitID).(*visit); ok {
+		return v
+	}
+	v := &visit{rt: rt, logger: g.logger}
+	v.cookie, v.cookieErr = rt.sessionCookie.Read(r)
+	if nonce, err := rt.nonceCookie.Read(r); err == nil {
+		v.nonce = parseNonce(nonce)
+	}
+	v.origin, v.host, v.shared = rt.cookieHost(r)
+	v.writer.shared = v.shared
+	session.StripCookies(r.Header, ownCookies...)
+	g.family.scrub(r)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(v.placeholder)
+	}
+	caddyhttp.SetVar(r.Context(), g.visitID, v)
+	return v
+}
+
+// cookieHost says which origin the request came to, if it is a listed application's or the portal's own, and the host that
+// cookies on it are sealed for.
+func (rt *realm) cookieHost(r *http.Request) (origin, host string, portal bool) {
+	if rt.onPortal(r) {
+		if origin, ok := rt.applicationFor(r); ok {
+			return origin, rt.portal.Host, true
+		}
+		return "", "", true
+	}
+	origin, ok := rt.applicationFor(r)
+	if !ok {
+		return "", "", false
+	}
+	_, host, _ = strings.Cut(origin, "://")
+	return origin, host, false
+}
+
+// open opens the session once per request and says why not. It sets the cookie again when the session was refreshed or touched.
+func (v *visit) open(w http.ResponseWriter, r *http.Request) *refusal {
+	if v.opened {
+		return v.refused
+	}
+	v.opened = true
+	if v.refused = v.check(w, r); v.refused != nil {
+		return v.refused
+	}
+	v.authenticated = true
+	setIdentity(r.Header, &v.session)
+	return nil
+}
+
+func (v *visit) check(w http.ResponseWriter, r *http.Request) *refusal {
+	switch {
+	case v.origin == "":
+		v.logger.Error("request for a host that is not among the realm's applications; add it to `applications`",
+			zap.String("realm", v.rt.name), zap.String("host", r.Host), zap.String("scheme", requestScheme(r)))
+		return &refusal{http.StatusForbidden, "unlisted_application",
+			"this address is not among the `applications` of the passwordless configuration; its operator has to add it there"}
+	case errors.Is(v.cookieErr, session.ErrDuplicate):
+		return &refusal{http.StatusBadRequest, "duplicate_cookie", "two session cookies came; clear this site's cookies and try again"}
+	case v.cookieErr != nil:
+		return &refusal{http.StatusUnauthorized, "no_session", "sign in first"}
+	case isUpgrade(r) && !v.rt.upgradeOriginAllowed(r):
+		return &refusal{http.StatusForbidden, "foreign_origin", "a WebSocket needs the Origin of this host or of a listed application"}
+	}
+	s, err := v.rt.sessions.Open(v.cookie, v.host)
+	if err != nil {
+		return refusalOf(err)
+	}
+	changed := false
+	if v.rt.sessions.NeedsRefresh(s) {
+		refreshed, refused := v.refresh(r.Context(), s)
+		if refused != nil {
+			return refused
+		}
+		changed = refreshed.Generation != s.Generation
+		s = refreshed
+	}
+	if s.Partial {
+		if s, err = v.rt.sessions.Load(r.Context(), s); err != nil {
+			return refusalOf(err)
+		}
+	}
+	if touched, due := v.rt.sessions.Touch(s); due {
+		s, changed = touched, true
+	}
+	v.session = s
+	if changed {
+		v.setCookie(w)
+	}
+	return nil
+}
+
+// refresh trades the refresh token for new tokens. The request may be gone before the others that wait for the same refresh,
+// so its cancellation does not reach it. While the user pool cannot be asked, the session lives as long as its access token.
+func (v *visit) refresh(ctx context.Context, s session.Session) (session.Session, *refusal) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+	defer cancel()
+	refreshed, err := v.rt.sessions.Refresh(ctx, s)
+	switch {
+	case err == nil:
+		return refreshed, nil
+	case errors.Is(err, session.ErrRefused), errors.Is(err, session.ErrDenied) && !errors.Is(err, session.ErrUnavailable),
+		errors.Is(err, session.ErrExpired), errors.Is(err, session.ErrInvalid):
+		return session.Session{}, &refusal{http.StatusUnauthorized, "refresh_refused", "your session has ended; sign in again"}
+	case v.rt.now().Before(s.AccessExpires):
+		v.logger.Warn("could not refresh a session; it is served until its access token expires", zap.Error(err))
+		return s, nil
+	}
+	v.logger.Error("could not refresh a session and its access token has expired", zap.Error(err))
+	return session.Session{}, &refusal{http.StatusServiceUnavailable, "unavailable", "the sign-in service cannot be reached"}
+}
+
+// setCookie sends the session's cookie again. A session that no longer fits keeps its old cookie.
+func (v *visit) setCookie(w http.ResponseWriter) {
+	value, err := v.rt.sessions.Seal(v.session, v.host)
+	if err != nil {
+		v.logger.Error("could not seal a session", zap.Error(err))
+		return
+	}
+	v.rt.sessionCookie.Set(w, value, v.session.Ends.Sub(v.rt.now()))
+	v.writer.cookieSet = true
+}
+
+// refusalOf says what is wrong with a session cookie.
+func refusalOf(err error) *refusal {
+	switch {
+	case errors.Is(err, session.ErrUnavailable):
+		return &refusal{http.StatusServiceUnavailable, "unavailable", "sessions cannot be checked now"}
+	case errors.Is(err, session.ErrIdle):
+		return &refusal{http.StatusUnauthorized, "idle", "you were signed out after a time without use"}
+	case errors.Is(err, session.ErrExpired):
+		return &refusal{http.StatusUnauthorized, "expired", "your session has ended"}
+	case errors.Is(err, session.ErrDenied):
+		return &refusal{http.StatusUnauthorized, "signed_out", "you were signed out"}
+	default:
+		return &refusal{http.StatusUnauthorized, "invalid_session", "sign in again"}
+	}
+}

@@ -1,0 +1,98 @@
+package caddyauth
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// ambiguousPath reports why two servers could read the path of u differently, or "" when they cannot. A rule that is checked
+// here against one reading and an upstream that serves another is how path rules are bypassed, so where path rules apply such
+// requests are refused: encoded separators (%2f, %5c), backslashes, dot segments (plain or encoded), empty segments (//), path
+// parameters (;), control characters, double encoding (%252e) and overlong UTF-8 (%c0%ae).
+func ambiguousPath(u *url.URL) string {
+	path := u.Path
+	if !strings.HasPrefix(path, "/") {
+		return "the path does not begin with a slash"
+	}
+	// RawPath is set whenever the path was not encoded the default way, so an encoded slash always shows there.
+	if containsEncodedSlash(u.RawPath) {
+		return "the path has an encoded slash (%2F)"
+	}
+	segment := 1 // where the current segment begins
+	for i := 1; i <= len(path); i++ {
+		if i == len(path) || path[i] == '/' {
+			switch s := path[segment:i]; {
+			case s == "" && i < len(path):
+				return "the path has an empty segment (//)"
+			case s == "." || s == "..":
+				return "the path has a dot segment"
+			}
+			segment = i + 1
+			continue
+		}
+		switch c := path[i]; {
+		case c == '\\':
+			return "the path has a backslash"
+		case c == ';':
+			return "the path has a parameter (;)"
+		case c < ' ' || c == 0x7f:
+			return "the path has a control character"
+		case c == '%' && i+2 < len(path) && isHexDigit(path[i+1]) && isHexDigit(path[i+2]):
+			return "the path is encoded twice"
+		case (c == 0xc0 || c == 0xc1) && i+1 < len(path) && path[i+1]&0xc0 == 0x80:
+			return "the path has an overlong character"
+		}
+	}
+	return ""
+}
+
+func containsEncodedSlash(raw string) bool {
+	for i := 0; i+2 < len(raw); i++ {
+		if raw[i] == '%' && raw[i+1] == '2' && (raw[i+2] == 'f' || raw[i+2] == 'F') {
+			return true
+		}
+	}
+	return false
+}
+
+func isHexDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+// pathPattern is "/health" for that path alone, or "/assets/*" for everything below (and "/assets/" itself). Case counts: a
+// pattern lifts the guard, so it must never cover more than what it says.
+type pathPattern string
+
+// validate refuses patterns that would mean something else than they look like.
+func (p pathPattern) validate() error {
+	s := string(p)
+	fixed, wild := strings.CutSuffix(s, "*")
+	switch {
+	case !strings.HasPrefix(s, "/"):
+		return fmt.Errorf("%q is not a path: begin it with a slash, as in /health or /assets/*", s)
+	case strings.ContainsAny(s, "?#"):
+		return fmt.Errorf("%q has a query or fragment, which a path never has: write the path alone", s)
+	case strings.ContainsAny(s, "{}"):
+		return fmt.Errorf("%q has a placeholder; write the path itself", s)
+	case fixed == "/" && wild:
+		return errors.New("/* would lift the guard everywhere; leave the guard out instead")
+	case strings.Contains(fixed, "*") || wild && !strings.HasSuffix(fixed, "/"):
+		return fmt.Errorf("%q: a star stands only at the end, after a slash, as in /assets/*", s)
+	case strings.Contains(s, "%"):
+		return fmt.Errorf("%q is percent-encoded: write the decoded path", s)
+	}
+	if reason := ambiguousPath(&url.URL{Path: fixed}); reason != "" {
+		return fmt.Errorf("%q can never match: %s", s, reason)
+	}
+	return nil
+}
+
+// matches reports whether an unambiguous, decoded path falls under the pattern.
+func (p pathPattern) matches(path string) bool {
+	if prefix, wild := strings.CutSuffix(string(p), "*"); wild {
+		return strings.HasPrefix(path, prefix)
+	}
+	return path == string(p)
+}

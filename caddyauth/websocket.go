@@ -1,0 +1,53 @@
+package caddyauth
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// isUpgrade reports whether r asks for a WebSocket: the HTTP/1 upgrade (RFC 6455), or extended CONNECT over HTTP/2 and HTTP/3
+// (RFC 8441, RFC 9220).
+func isUpgrade(r *http.Request) bool {
+	if r.Method == http.MethodConnect {
+		return true
+	}
+	for _, value := range r.Header["Upgrade"] {
+		if strings.Contains(strings.ToLower(value), "websocket") {
+			return true
+		}
+	}
+	return false
+}
+
+// upgradeOriginAllowed reports whether the page that opens a WebSocket is the application itself or another listed one. Browsers
+// send cookies with cross-site WebSockets and apply no CORS, so without this any site could speak as the person who is signed
+// in. A client that sends our cookie but no Origin is not a browser of ours and is refused too.
+func (rt *realm) upgradeOriginAllowed(r *http.Request) bool {
+	values := r.Header["Origin"]
+	if len(values) != 1 {
+		return false
+	}
+	o, err := parseOrigin(values[0])
+	if err != nil || o.wildcard {
+		return false
+	}
+	return rt.ownOrigin(o)
+}
+
+// isServiceWorkerScript reports whether the browser fetches a script to register as service worker.
+func isServiceWorkerScript(r *http.Request) bool {
+	return len(r.Header["Service-Worker"]) > 0 || r.Header.Get("Sec-Fetch-Dest") == "serviceworker"
+}
+
+// coversPortal reports whether a service worker whose script is at u could control the portal's pages: without a
+// Service-Worker-Allowed header (which the guard removes on a shared host) its scope is the script's folder
+// (https://www.w3.org/TR/service-workers/#path-restriction).
+func (rt *realm) coversPortal(u *url.URL) bool {
+	folder := path.Dir(path.Clean("/" + u.Path))
+	if folder != "/" {
+		folder += "/"
+	}
+	return strings.HasPrefix(rt.portal.Path, folder) || strings.HasPrefix(folder, rt.portal.Path)
+}
