@@ -92,6 +92,9 @@ func (p *Pool) buildTriggers(s *settings) (Triggers, error) {
 			return t, err
 		}
 		h.SMS = &verify.SMS{Tokens: tokens, Limiter: store, Salt: triggerSalt}
+		if err := h.Validate(); err != nil {
+			return t, err
+		}
 		t.VerifyAuthChallenge = inProcess(h.Handle)
 	}
 	if t.PreTokenGeneration == nil {

@@ -62,7 +62,7 @@ func (p *Pool) refreshTokenAuth(ctx context.Context, s *settings, in initiateAut
 	}
 	token := in.AuthParameters["REFRESH_TOKEN"]
 	// SECRET_HASH is made over the user name, which this flow does not send: the token tells it. The sub and the user name are
-	// the same here. The bare client secret is taken too, as Cognito does.
+	// the same here. The bare client secret is taken too, for there are clients that send it.
 	if hash := in.AuthParameters["SECRET_HASH"]; s.ClientSecret == "" || !sameSecret(hash, s.ClientSecret) {
 		var f tokenFamily
 		err := p.db.view(func(tx *bbolt.Tx) (err error) {

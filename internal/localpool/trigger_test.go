@@ -7,6 +7,7 @@ import (
 	"errors"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,14 +199,14 @@ func TestTriggerFailures(t *testing.T) {
 func TestTriggerTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		calls := 0
+		var calls atomic.Int32
 		_, err := call(t.Context(), func(ctx context.Context, _ []byte) ([]byte, error) {
-			calls++
+			calls.Add(1)
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}, []byte("{}"))
-		if !errors.Is(err, context.DeadlineExceeded) || calls != 3 || time.Since(start) != 15*time.Second {
-			t.Errorf("%v after %d calls and %s", err, calls, time.Since(start))
+		if !errors.Is(err, context.DeadlineExceeded) || calls.Load() != 3 || time.Since(start) != 15*time.Second {
+			t.Errorf("%v after %d calls and %s", err, calls.Load(), time.Since(start))
 		}
 	})
 }

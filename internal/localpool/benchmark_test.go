@@ -1,0 +1,75 @@
+package localpool
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
+	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/passkey"
+	"github.com/caddy-cognito/passwordless/passkey/passkeytest"
+)
+
+// BenchmarkPasskeySignIn is a whole sign-in through the AWS SDK: two calls, five trigger events, two RSA-2048 signatures and the
+// fsyncs of the counter and of the refresh token.
+func BenchmarkPasskeySignIn(b *testing.B) {
+	p := openPool(b, testConfig(b, newClock()))
+	sub := signUp(b, p, alice)
+	a := addPasskey(b, p, sub)
+	b.ReportAllocs()
+	for b.Loop() {
+		first := mustInitiate(b, p, alice)
+		out, err := respond(p, *first.Session, alice, assert(b, a, first), withKey)
+		if err != nil || out.AuthenticationResult == nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkPasskeySignInParallel shares fsyncs among users.
+func BenchmarkPasskeySignInParallel(b *testing.B) {
+	p := openPool(b, testConfig(b, newClock()))
+	type person struct {
+		name          string
+		authenticator *passkeytest.Authenticator
+	}
+	people := make(chan person, 64)
+	for i := range cap(people) {
+		name := "user" + string(rune('a'+i/26)) + string(rune('a'+i%26)) + "@example.com"
+		people <- person{name, addPasskey(b, p, signUp(b, p, name))}
+	}
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			who := <-people
+			first, err := initiate(p, who.name)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			options, err := challenge.ParsePasskeyOptions(first.ChallengeParameters[challenge.ParamFIDO2Options])
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			answer := who.authenticator.Get(b, passkey.RequestOptions{Challenge: options.Challenge, RPID: options.RelyingPartyID}).Encode()
+			out, err := respond(p, *first.Session, who.name, answer, withKey)
+			if err != nil || out.AuthenticationResult == nil || out.ChallengeName != types.ChallengeNameType("") {
+				b.Error(err)
+				return
+			}
+			people <- who
+		}
+	})
+}
+
+// BenchmarkTokenSignatures is the floor: the two signatures a sign-in cannot do without.
+func BenchmarkTokenSignatures(b *testing.B) {
+	p := openPool(b, testConfig(b, newClock()))
+	for b.Loop() {
+		for range 2 {
+			if _, err := p.keys.signToken(map[string]any{"sub": "x"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
