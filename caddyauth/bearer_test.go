@@ -2,7 +2,14 @@ package caddyauth
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
 func TestBearerToken(t *testing.T) {
@@ -37,4 +44,41 @@ func FuzzBearerToken(f *testing.F) {
 			t.Errorf("%q: %q %v", value, got, ok)
 		}
 	})
+}
+
+// Whoever brings no token, or a forged one, gets a challenge; whatever identity headers came with it are gone.
+func TestAttackBearerWithoutValidToken(t *testing.T) {
+	g := newGuarded(t)
+	verifier, err := token.NewVerifier(token.Options{Issuer: "https://pool.example.com", JWKSURL: "https://pool.example.com/jwks.json", ClientIDs: []string{"client"}, Now: g.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.rt.verifier = verifier
+	bearer := &Bearer{Realm: DefaultRealm, Use: "access", app: g.app, logger: zap.NewNop()}
+	for authorization, challenge := range map[string]string{
+		"":                   `Bearer realm="default"`,
+		"Basic YTpi":         `Bearer realm="default"`,
+		"Bearer not.a.token": `Bearer realm="default", error="invalid_token"`,
+		"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.": `Bearer realm="default", error="invalid_token"`,
+	} {
+		w := httptest.NewRecorder()
+		r := caddyhttp.PrepareRequest(script(appOrigin+"/api"), caddy.NewReplacer(), w, nil)
+		r.Header.Set("X-Passwordless-User", "mallory")
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+		user, ok, err := bearer.Authenticate(w, r)
+		if ok || err != nil || user.ID != "" || w.Header().Get("WWW-Authenticate") != challenge || w.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%q: %v %v %v", authorization, ok, err, w.Header())
+		}
+		if r.Header.Get("X-Passwordless-User") != "" {
+			t.Error("a forged identity header stays")
+		}
+	}
+	_ = g.app.Cleanup()
+	r := caddyhttp.PrepareRequest(script(appOrigin+"/api"), caddy.NewReplacer(), nil, nil)
+	r.Header.Set("Authorization", "Bearer a.b.c")
+	if _, ok, err := bearer.Authenticate(httptest.NewRecorder(), r); ok || err == nil {
+		t.Error("a closed realm let somebody in")
+	}
 }

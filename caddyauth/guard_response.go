@@ -18,6 +18,7 @@ type privateWriter struct {
 	shared    bool // no service worker may widen its scope over the portal
 	cookieSet bool // we sent a Set-Cookie
 	done      bool
+	values    [2]string // backing of the headers we add, to save allocations
 }
 
 // pass hands the request on, with the response writer wrapped once.
@@ -46,12 +47,12 @@ func (p *privateWriter) finish() {
 	case p.cookieSet:
 		h["Cache-Control"] = []string{"private, no-store"}
 	case p.visit.authenticated:
-		makePrivate(h)
+		p.makePrivate(h)
 	}
 }
 
 // makePrivate adds `private` and `Vary: Cookie` unless the upstream decided about shared caches itself.
-func makePrivate(h http.Header) {
+func (p *privateWriter) makePrivate(h http.Header) {
 	values := h["Cache-Control"]
 	for _, line := range values {
 		for directive := range strings.SplitSeq(line, ",") {
@@ -62,13 +63,18 @@ func makePrivate(h http.Header) {
 			}
 		}
 	}
-	h["Cache-Control"] = append([]string{"private"}, values...)
+	p.values = [2]string{"private", "Cookie"}
+	h["Cache-Control"] = append(p.values[0:1:1], values...)
 	for _, line := range h["Vary"] {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = strings.TrimSpace(name); name == "*" || strings.EqualFold(name, "Cookie") {
 				return
 			}
 		}
+	}
+	if len(h["Vary"]) == 0 {
+		h["Vary"] = p.values[1:2:2]
+		return
 	}
 	h["Vary"] = append(h["Vary"], "Cookie")
 }

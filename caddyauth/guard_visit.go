@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -35,6 +34,7 @@ type visit struct {
 	authenticated bool
 	refused       *refusal
 	session       session.Session
+	values        [3]string // backing of the identity headers, to save allocations
 	writer        privateWriter
 }
 
@@ -60,7 +60,7 @@ func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit 
 	if nonce, err := rt.nonceCookie.Read(r); err == nil {
 		v.nonce = parseNonce(nonce)
 	}
-	v.origin, v.host, v.shared = rt.cookieHost(r)
+	v.origin, v.host, v.shared = g.family.hosts.lookUp(rt, r)
 	v.writer.shared = v.shared
 	session.StripCookies(r.Header, ownCookies...)
 	g.family.scrub(r)
@@ -69,23 +69,6 @@ func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit 
 	}
 	caddyhttp.SetVar(r.Context(), g.visitID, v)
 	return v
-}
-
-// cookieHost says which origin the request came to, if it is a listed application's or the portal's own, and the host that
-// cookies on it are sealed for.
-func (rt *realm) cookieHost(r *http.Request) (origin, host string, portal bool) {
-	if rt.onPortal(r) {
-		if origin, ok := rt.applicationFor(r); ok {
-			return origin, rt.portal.Host, true
-		}
-		return "", "", true
-	}
-	origin, ok := rt.applicationFor(r)
-	if !ok {
-		return "", "", false
-	}
-	_, host, _ = strings.Cut(origin, "://")
-	return origin, host, false
 }
 
 // open opens the session once per request and says why not. It sets the cookie again when the session was refreshed or touched.
@@ -98,7 +81,7 @@ func (v *visit) open(w http.ResponseWriter, r *http.Request) *refusal {
 		return v.refused
 	}
 	v.authenticated = true
-	setIdentity(r.Header, &v.session)
+	v.setIdentity(r.Header)
 	return nil
 }
 

@@ -9,8 +9,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
-
-	"github.com/caddy-cognito/passwordless/internal/session"
 )
 
 // Identity headers every guard sets.
@@ -30,6 +28,7 @@ type guardFamily struct {
 	names     []string // folded header names beyond identityFamily
 	protected atomic.Pointer[[]string]
 	pathRules atomic.Bool
+	hosts     hostCache
 }
 
 // guardFamilies is keyed by familyKey; it lives as long as a configuration's guards.
@@ -184,8 +183,8 @@ func (t *trailerGuard) Read(p []byte) (int, error) {
 
 // setIdentity sets the headers every upstream gets. An address that nobody verified is left out: applications that find
 // accounts by e-mail would hand over the account of whoever owns it. (`header X-Some-Name email` sends it regardless.)
-func setIdentity(h http.Header, s *session.Session) {
-	values := make([]string, 3)
+func (v *visit) setIdentity(h http.Header) {
+	s, values := &v.session, &v.values
 	values[0] = headerValue(s.Username)
 	h[headerUser] = values[0:1:1]
 	if s.EmailVerified && s.Email != "" {
@@ -207,7 +206,12 @@ func headerList(values []string) string {
 	if len(values) == 1 {
 		return encodeValue(values[0], true)
 	}
+	size := len(values)
+	for _, value := range values {
+		size += len(value)
+	}
 	var b strings.Builder
+	b.Grow(size)
 	for i, value := range values {
 		if i > 0 {
 			b.WriteByte(',')
