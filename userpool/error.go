@@ -85,7 +85,7 @@ func failed(operation string, err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		e.Code = api.ErrorCode()
-		e.Kind, e.Hint = kindOf(operation, api.ErrorCode(), api.ErrorMessage(), status)
+		e.Hint, e.Kind = kindOf(operation, api.ErrorCode(), api.ErrorMessage(), status)
 	}
 	return e
 }
@@ -95,41 +95,41 @@ func unexpected(operation string, err error) error {
 	return &Error{Operation: operation, Kind: ErrNotConfigured, Hint: err.Error(), cause: err}
 }
 
-func kindOf(operation, code, message string, status int) (kind error, hint string) {
+func kindOf(operation, code, message string, status int) (hint string, kind error) {
 	if hint := misconfiguration(code, message); hint != "" {
-		return ErrNotConfigured, hint
+		return hint, ErrNotConfigured
 	}
 	switch code {
 	case "NotAuthorizedException", "CodeMismatchException", "ExpiredCodeException":
 		// Clients know an expired Session by this text; there is no code of its own.
 		if strings.HasPrefix(message, "Invalid session for the user") {
-			return ErrSessionExpired, ""
+			return "", ErrSessionExpired
 		}
-		return refusal(operation), ""
+		return "", refusal(operation)
 	case "UsernameExistsException", "AliasExistsException":
-		return ErrUserExists, ""
+		return "", ErrUserExists
 	case "UserNotFoundException", "UserNotConfirmedException", "PasswordResetRequiredException",
 		"RefreshTokenReuseException", "UnauthorizedException":
-		return refusal(operation), ""
+		return "", refusal(operation)
 	case "UserLambdaValidationException":
 		// At refresh this is PreTokenGeneration failing: a session is not ended for that.
 		if operation == operationRefresh {
-			return ErrUnavailable, ""
+			return "", ErrUnavailable
 		}
-		return refusal(operation), ""
+		return "", refusal(operation)
 	case "InvalidParameterException":
-		// What a browser sent ends up in these two operations; everything else was chosen by the operator.
+		// What a browser sent ends up in these three operations; everything else was chosen by the operator.
 		if operation == operationSignUp || operation == operationRespond || operation == operationInitiate {
-			return refusal(operation), ""
+			return "", refusal(operation)
 		}
-		return ErrNotConfigured, "the pool does not accept the parameters of this operation"
+		return "the pool does not accept the parameters of this operation", ErrNotConfigured
 	case "LimitExceededException", "TooManyFailedAttemptsException":
-		return ErrThrottled, ""
+		return "", ErrThrottled
 	}
 	if _, throttled := throttleCodes[code]; throttled || status == http.StatusTooManyRequests {
-		return ErrThrottled, ""
+		return "", ErrThrottled
 	}
-	return ErrUnavailable, ""
+	return "", ErrUnavailable
 }
 
 func refusal(operation string) error {
