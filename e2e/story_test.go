@@ -25,7 +25,7 @@ func TestStory(t *testing.T) {
 	b.click("#add-passkey")
 	b.see(".passkey[data-id]")
 	passkeys := device.detach()
-	if len(passkeys) != 1 || !passkeys[0].IsResidentCredential || passkeys[0].RPID != "localhost" {
+	if len(passkeys) != 1 || !passkeys[0].IsResidentCredential || passkeys[0].RpID != "localhost" {
 		t.Fatalf("the device holds %+v, want one discoverable passkey for localhost", passkeys)
 	}
 

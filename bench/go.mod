@@ -1,0 +1,3 @@
+module github.com/caddy-cognito/passwordless/bench
+
+go 1.26.0

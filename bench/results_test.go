@@ -1,0 +1,57 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParse(t *testing.T) {
+	results, err := parse(strings.NewReader(`goos: linux
+BenchmarkGuard/caddy-2         	  500000	      1000 ns/op	     100 B/op	       3 allocs/op
+BenchmarkGuard/guard-2         	  400000	      3500.5 ns/op	     900 B/op	      12 allocs/op
+BenchmarkOpen/3_groups,_2_claims,_deny_list-16	 1	 5 ns/op
+BenchmarkBroken-2 --- FAIL
+PASS
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]result{
+		"Guard/caddy": {1000, 100, 3}, "Guard/guard": {3500.5, 900, 12}, "Open/3_groups,_2_claims,_deny_list": {nanoseconds: 5},
+	}
+	if len(results) != len(want) {
+		t.Errorf("got %v", results)
+	}
+	for name, r := range want {
+		if results[name] != r {
+			t.Errorf("%s: %v, want %v", name, results[name], r)
+		}
+	}
+}
+
+// A benchmark that was renamed must not silently lose its row.
+func TestMissingBenchmark(t *testing.T) {
+	if _, err := rowsOf(map[string]result{"Guard/guard": {nanoseconds: 1}}); err == nil || !strings.Contains(err.Error(), "Guard/caddy") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRows(t *testing.T) {
+	results := make(map[string]result)
+	for _, name := range []string{"Guard/caddy", "Open/plain", "Verify", "Check/ES256", "Check/RS256", "PasskeySignIn", "PasskeySignInParallel", "TokenSignatures"} {
+		results[name] = result{nanoseconds: 1000, allocations: 2}
+	}
+	results["Guard/guard"] = result{nanoseconds: 3000, allocations: 10}
+	rows, err := rowsOf(results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows[0].Value != 2 || rows[1].Value != 8 {
+		t.Errorf("guard: %+v, %+v", rows[0], rows[1])
+	}
+	for _, r := range rows {
+		if r.Baseline != nil && (r.Ratio == nil || *r.Ratio <= 0) {
+			t.Errorf("%s has a baseline and no ratio", r.Name)
+		}
+	}
+}
