@@ -52,7 +52,12 @@ func (b *tab) beside() *tab {
 	b.t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	b.t.Cleanup(cancel)
-	return &tab{b.t, ctx}
+	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as this context, not as one step
+		b.t.Fatalf("opening a tab: %v", err)
+	}
+	second := &tab{b.t, ctx}
+	b.t.Cleanup(second.explain)
+	return second
 }
 
 func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
@@ -172,7 +177,7 @@ func (b *tab) explain() {
 		b.t.Logf("no picture of the last page: %v", err)
 		return
 	}
-	path := filepath.Join("..", "bin", "failures", strings.ReplaceAll(b.t.Name(), "/", "_")+".png")
+	path := filepath.Join("..", "bin", "failures", fmt.Sprintf("%s-%s.png", strings.ReplaceAll(b.t.Name(), "/", "_"), chromedp.FromContext(b.ctx).Target.TargetID))
 	if os.MkdirAll(filepath.Dir(path), 0o755) == nil && os.WriteFile(path, picture, 0o600) == nil {
 		b.t.Logf("the last page was %s; its picture is %s", b.location(), path)
 	}
