@@ -121,7 +121,7 @@ func weigh(root string) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	defer os.RemoveAll(folder)
+	defer func() { _ = os.RemoveAll(folder) }()
 	stock, err := size(root, folder, "stock")
 	if err != nil {
 		return row{}, err

@@ -78,6 +78,29 @@ func TestStory(t *testing.T) {
 	}
 }
 
+// Somebody else's finger, or a closed prompt: nothing is lost, and the button works again.
+func TestCancelledPasskey(t *testing.T) {
+	d := deploy(t)
+	b := browse(t)
+	b.withoutAutofill()
+	device := attach(b)
+	b.open(d.app + "/")
+	d.signInByLink(b, anna, d.app+"/")
+	b.open(d.portal + "/auth/account")
+	b.click("#add-passkey")
+	b.see(".passkey[data-id]")
+	d.signOut(b)
+
+	device.verifies(false)
+	b.open(d.app + "/")
+	b.click("#passkey-button")
+	b.see("#notice")
+	device.verifies(true)
+	b.click("#passkey-button")
+	b.arrive(d.app + "/")
+	b.greets(anna, "/", "")
+}
+
 // A mail reader opens links in another browser: that one is signed in, after saying which account it is, and never the one that
 // asked for the link.
 func TestLinkInAnotherBrowser(t *testing.T) {
