@@ -1,0 +1,131 @@
+package templates
+
+import "time"
+
+// Ids and classes that tests in a browser may rely on:
+//
+//	every page   #notice
+//	sign-in      #email #send-link #passkey-button
+//	check-mail   #resend #other-address
+//	link         #continue (enabled once the script has taken the link)
+//	account      #add-passkey #suggestion #suggestion-add #suggestion-refuse #passkeys
+//	             .passkey[data-id] with .name .rename .delete, form.renaming with input[name=name] .save .cancel-rename
+//	             dialog#confirm with #confirm-delete #confirm-cancel
+//	             .session[data-id] with .end-session, #sign-out-everywhere #sign-out
+//	sign-out     #sign-out
+//	signed-out   #sign-in
+//	error        #reference #action
+
+// Page is one of the page structs below.
+type Page interface {
+	page() string // file name less ".html"
+}
+
+// allPages has one of each.
+var allPages = []Page{
+	SignInPage{}, CheckMailPage{}, LinkPage{}, AccountPage{}, SignOutPage{}, SignedOutPage{}, HandoffPage{}, ErrorPage{}, ForbiddenPage{},
+}
+
+// SignInPage asks for an e-mail address or a passkey; sign-in and sign-up are one form.
+type SignInPage struct {
+	Flow        string // sealed; goes with every request of the page
+	Email       string // filled in
+	Challenge   string // JSON: request options for a passkey, without user name; "": the script asks for some
+	State       string // sealed; goes with Challenge
+	Application string // host that asks, "app.example.com", or ""
+	Error       string // code of a notice, or ""
+	SignUp      bool   // new addresses are welcome
+	Reference   string // of the request that failed, or ""
+}
+
+// CheckMailPage tells that a link is on its way and waits for it to be used.
+type CheckMailPage struct {
+	Flow        string
+	Email       string
+	ResendAfter int    // seconds
+	Notice      string // code, or ""
+}
+
+// LinkPage is where a mailed link lands. Opening it changes nothing; pressing its one button does.
+type LinkPage struct {
+	Flow        string
+	Email       string // the account that the link is for
+	Current     string // another account that is signed in here, or ""
+	SameBrowser bool   // the link was asked for in this browser
+	Error       string // code: shown instead of the button
+}
+
+// AccountPage shows passkeys and sessions.
+type AccountPage struct {
+	Email          string
+	Username       string
+	Passkeys       []PasskeyRow
+	Sessions       []SessionRow
+	Suggest        bool // to add a passkey, unless this browser's user has refused
+	RelyingPartyID string
+	UserHandle     string // plain, as in WebAuthn's user.id before encoding
+	FIDO2Base      string // path of the FIDO2 API; "": Base + "fido2/"
+	Notice         string // code, or ""
+	Applications   []string
+}
+
+// PasskeyRow is one passkey on the account page.
+type PasskeyRow struct {
+	ID       string // base64url
+	Name     string
+	Provider string // "" when unknown
+	Synced   bool
+	Created  time.Time
+	LastUsed time.Time // zero: never
+}
+
+// SessionRow is one session on the account page.
+type SessionRow struct {
+	ID      string // public
+	Device  string // a name, or a User-Agent header, which is shown shortened
+	Address string
+	Started time.Time
+	Seen    time.Time
+	Current bool
+}
+
+// SignOutPage asks before signing out.
+type SignOutPage struct {
+	Email  string
+	Return string // goes along with the form
+}
+
+// SignedOutPage says that it is done.
+type SignedOutPage struct {
+	SignInURL string // "": Base + "sign-in"
+}
+
+// HandoffPage takes the one-time code from the address's fragment and posts it to the same address as the form field "code".
+type HandoffPage struct{}
+
+// ErrorPage says what went wrong and what to do next.
+type ErrorPage struct {
+	Status     int
+	Code       string // of a notice; an unknown one shows the text of an unexpected error
+	Reference  string // finds the request in the logs; "" hides it
+	RetryAfter int    // seconds; 0: unknown
+	ActionURL  string // where the button leads; "": the sign-in page
+	Action     string // what the button says: "retry", "sign_in", "account", "back"; "": fits the code
+}
+
+// ForbiddenPage tells someone who is signed in that this account may not pass.
+type ForbiddenPage struct {
+	Email      string
+	SignOutURL string // "": Base + "sign-out"
+	Reference  string
+}
+
+func (SignInPage) page() string    { return "sign-in" }
+func (CheckMailPage) page() string { return "check-mail" }
+func (LinkPage) page() string      { return "link" }
+func (AccountPage) page() string   { return "account" }
+func (SignOutPage) page() string   { return "sign-out" }
+func (SignedOutPage) page() string { return "signed-out" }
+func (HandoffPage) page() string   { return "handoff" }
+func (ErrorPage) page() string     { return "error" }
+func (ForbiddenPage) page() string { return "forbidden" }
