@@ -6,15 +6,16 @@ import "strings"
 func (b *tab) rename(name string) {
 	b.t.Helper()
 	b.click(".passkey[data-id] .rename")
-	b.fill(".passkey[data-id] input", name)
-	b.click(".passkey[data-id] [type=submit]")
-	b.until("document.querySelector('.passkey[data-id]')?.innerText.includes(" + quote(name) + ")")
+	b.fill(".passkey[data-id] .renaming input[name=name]", name)
+	b.click(".passkey[data-id] .renaming .save")
+	b.until("document.querySelector('.passkey[data-id] .name')?.textContent.trim() === " + quote(name))
 }
 
 // delete removes the only passkey of the account page.
 func (b *tab) delete() {
 	b.t.Helper()
 	b.click(".passkey[data-id] .delete")
+	b.click("#confirm-delete")
 	b.until("!document.querySelector('.passkey[data-id]')")
 }
 

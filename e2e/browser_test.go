@@ -74,10 +74,10 @@ func (b *tab) open(url string) {
 	b.do("opening "+url, chromedp.Navigate(url))
 }
 
-// click waits for an element to be visible and clicks it.
+// click waits for an element to be visible and enabled, and clicks it.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.do("clicking "+selector, chromedp.Click(chromedp.CSS(selector)))
+	b.do("clicking "+selector, chromedp.WaitEnabled(chromedp.CSS(selector)), chromedp.Click(chromedp.CSS(selector)))
 }
 
 // fill replaces the text of a field by typing.
@@ -90,6 +90,12 @@ func (b *tab) fill(selector, text string) {
 func (b *tab) see(selector string) {
 	b.t.Helper()
 	b.do("waiting for "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
+}
+
+// noticed waits for the page to tell something.
+func (b *tab) noticed() {
+	b.t.Helper()
+	b.until("document.querySelector('#notice')?.textContent.trim() > ''")
 }
 
 // text is the text of an element, which it waits for.

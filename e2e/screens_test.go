@@ -69,7 +69,7 @@ func TestScreens(t *testing.T) {
 
 	b.open(link)
 	b.click("#continue")
-	b.see("#notice")
+	b.noticed()
 	b.picture(folder, "link-used")
 
 	b.open(d.portal + "/auth/sign-in?flow=forged")

@@ -56,7 +56,7 @@ func TestStory(t *testing.T) {
 	autofill.open(d.portal + "/auth/account")
 	autofill.rename("Anna's key")
 	autofill.open(d.portal + "/auth/account")
-	if text := autofill.text(".passkey[data-id]"); !strings.Contains(text, "Anna's key") {
+	if text := autofill.text(".passkey[data-id] .name"); text != "Anna's key" {
 		t.Errorf("after a reload the passkey is %q", text)
 	}
 
@@ -72,7 +72,7 @@ func TestStory(t *testing.T) {
 		return // the device removed it when the page said that it is unknown
 	}
 	deleted.click("#passkey-button")
-	deleted.see("#notice")
+	deleted.noticed()
 	if at := deleted.location(); !strings.HasPrefix(at, d.portal+"/auth/sign-in") {
 		t.Errorf("a deleted passkey led to %s", at)
 	}
@@ -94,7 +94,7 @@ func TestCancelledPasskey(t *testing.T) {
 	device.verifies(false)
 	b.open(d.app + "/")
 	b.click("#passkey-button")
-	b.see("#notice")
+	b.noticed()
 	device.verifies(true)
 	b.click("#passkey-button")
 	b.arrive(d.app + "/")
@@ -140,7 +140,7 @@ func TestLinkWorksOnce(t *testing.T) {
 	d.signOut(b)
 	b.open(link)
 	b.click("#continue")
-	b.see("#notice")
+	b.noticed()
 	b.open(d.app + "/")
 	b.arriveBelow(d.portal + "/auth/sign-in")
 }

@@ -40,6 +40,7 @@ var imports = map[string][]string{
 	"userpool":            {"internal/challenge"},
 	"passkey":             {"internal/challenge"},
 	"passkey/dynamo":      {"passkey"},
+	"triggers":            {},
 	"triggers/create":     {"internal/challenge", "passkey", "templates"},
 	"triggers/verify":     {"internal/challenge", "passkey", "internal/token"},
 	"triggers/notify":     {"templates"},
