@@ -28,6 +28,7 @@ type deployment struct {
 	admin              string // host:port
 	caddyfile, log     string // paths
 	caddy              *exec.Cmd
+	ended              chan error // Caddy's exit
 }
 
 // deploy starts the example and stops it when the test ends. Edits change the Caddyfile: old text, new text, and so on.
@@ -65,7 +66,7 @@ func deploy(t *testing.T, edits ...string) *deployment {
 	})
 	d.start(t)
 	t.Cleanup(func() { d.stop(t) })
-	waitForHTTP(t, "http://127.0.0.1:"+legacy+"/api/time")
+	waitForHTTP(t, "http://127.0.0.1:"+legacy+"/api/time", nil)
 	return d
 }
 
@@ -100,7 +101,10 @@ func (d *deployment) start(t *testing.T) {
 	if err := d.caddy.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitForHTTP(t, d.portal+"/auth/sign-in")
+	ended := make(chan error, 1)
+	go func(caddy *exec.Cmd) { ended <- caddy.Wait() }(d.caddy)
+	d.ended = ended
+	waitForHTTP(t, d.portal+"/auth/sign-in", ended)
 }
 
 // stop ends Caddy as a service manager would.
@@ -114,8 +118,8 @@ func (d *deployment) stop(t *testing.T) {
 		_ = d.caddy.Process.Kill()
 		t.Errorf("Caddy did not stop within %s", stopTimeout)
 	})
-	err := d.caddy.Wait()
-	if timer.Stop() && err != nil {
+	err := <-d.ended
+	if timer.Stop() && err != nil && !t.Failed() {
 		t.Errorf("Caddy ended with %v", err)
 	}
 	d.caddy = nil
@@ -191,12 +195,19 @@ var client = &http.Client{
 	},
 }
 
-func waitForHTTP(t *testing.T, url string) {
+// waitForHTTP waits for an answer that is no server error, as long as the process behind it runs.
+func waitForHTTP(t *testing.T, url string, ended chan error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	var last error
 	eventually(ctx, func() bool {
+		select {
+		case err := <-ended:
+			ended <- err // for stop
+			t.Fatalf("the server of %s ended: %v", url, err)
+		default:
+		}
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			t.Fatal(err)
