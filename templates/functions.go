@@ -18,6 +18,8 @@ import (
 //	device                  a User-Agent, shortened
 //	linkable                an application's origin that can be opened
 //	wait                    seconds in words
+//	or2 value fallback      the value unless it is empty
+//	blank                   an empty row for scripts to fill
 func (p *Pages) functions(lang string) template.FuncMap {
 	return template.FuncMap{
 		"t":        func(id string, pairs ...any) (string, error) { return localize(lang, id, pairs...) },
@@ -35,6 +37,7 @@ func (p *Pages) functions(lang string) template.FuncMap {
 		"device":   deviceName,
 		"linkable": linkable,
 		"wait":     func(seconds int) (string, error) { return wait(lang, seconds) },
+		"blank":    func() PasskeyRow { return PasskeyRow{} },
 		"or2": func(value, fallback string) string {
 			if value != "" {
 				return value
