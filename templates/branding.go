@@ -15,15 +15,15 @@ func brandAsset(b Branding) *asset {
 	var css string
 	if b.Accent != "" {
 		accent := parseColour(b.Accent)
-		css = rootRule(":root", accent, white) +
-			"@media (prefers-color-scheme:dark){" + rootRule(":root", accent, darkSurface) + "}\n"
+		css = rootRule(accent, lightBack) +
+			"@media (prefers-color-scheme:dark){" + rootRule(accent, darkBack) + "}\n"
 	}
 	return newAsset("brand.css", []byte(css+b.CSS))
 }
 
 // rootRule sets the colours made from an accent: one to fill buttons, the text on it, and one for text on a background, moved
 // away from the background until it can be read.
-func rootRule(selector string, accent, background colour) string {
+func rootRule(accent, background colour) string {
 	text := accent
 	for step := 0; contrast(text, background) < readable && step < 40; step++ {
 		text = text.towards(opposite(background), 0.05)
@@ -32,7 +32,7 @@ func rootRule(selector string, accent, background colour) string {
 	for step := 0; contrast(fill, background) < visible && step < 40; step++ {
 		fill = fill.towards(opposite(background), 0.05)
 	}
-	return fmt.Sprintf("%s{--accent:%s;--on-accent:%s;--accent-text:%s}\n", selector, fill, bestOn(fill), text)
+	return fmt.Sprintf(":root{--accent:%s;--on-accent:%s;--accent-text:%s}\n", fill, bestOn(fill), text)
 }
 
 // Contrast ratios of WCAG 2.2: 1.4.3 for text, 1.4.11 for the borders of controls.
@@ -45,9 +45,10 @@ const (
 type colour [3]float64
 
 var (
-	white       = colour{1, 1, 1}
-	black       = colour{0, 0, 0}
-	darkSurface = parseColour("#1b1e25") // --surface of the dark scheme in style.css
+	white     = colour{1, 1, 1}
+	black     = colour{0, 0, 0}
+	lightBack = parseColour("#eef1f7") // --quiet-back in style.css: of all backgrounds the nearest to text
+	darkBack  = parseColour("#262a34") // the same in the dark scheme
 )
 
 // parseColour reads "#rrggbb", which the caller has checked.
@@ -64,9 +65,10 @@ func (c colour) String() string {
 	return fmt.Sprintf("#%02x%02x%02x", int(math.Round(c[0]*255)), int(math.Round(c[1]*255)), int(math.Round(c[2]*255)))
 }
 
+// towards mixes in a share of another colour, rounded to what can be written.
 func (c colour) towards(other colour, share float64) colour {
 	for i := range c {
-		c[i] += (other[i] - c[i]) * share
+		c[i] = math.Round((c[i]+(other[i]-c[i])*share)*255) / 255
 	}
 	return c
 }

@@ -16,7 +16,8 @@ import (
 //	lang, brand, logo, base, path "sign-in" "flow" .Flow, asset "style.css", brandcss
 //	utc, rfc3339            a time as text
 //	device                  a User-Agent, shortened
-//	linkable                an application's origin that can be opened
+//	linkable                the applications' origins that can be opened
+//	host                    an origin without its scheme
 //	wait                    seconds in words
 //	or2 value fallback      the value unless it is empty
 //	blank                   an empty row for scripts to fill
@@ -36,6 +37,7 @@ func (p *Pages) functions(lang string) template.FuncMap {
 		"rfc3339":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"device":   deviceName,
 		"linkable": linkable,
+		"host":     func(origin string) string { return origin[strings.LastIndex(origin, "/")+1:] },
 		"wait":     func(seconds int) (string, error) { return wait(lang, seconds) },
 		"blank":    func() PasskeyRow { return PasskeyRow{} },
 		"or2": func(value, fallback string) string {

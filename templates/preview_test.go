@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"html/template"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -49,6 +50,10 @@ func samples() map[string]Page {
 // policy is what the portal sends with every page.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
+var sheet = template.Must(template.New("").Parse(`<!doctype html><meta name="color-scheme" content="light dark"><body>
+{{range .p}}<iframe src="/{{.}}?lang={{index $.lang 0}}" width="{{index $.width 0}}" height="{{index $.height 0}}" frameborder="1"></iframe>
+{{end}}`))
+
 // TestPreview serves all samples for the eye when TEMPLATES_PREVIEW names an address, at /<sample>?lang=de, until it is stopped.
 func TestPreview(t *testing.T) {
 	address := os.Getenv("TEMPLATES_PREVIEW")
@@ -58,6 +63,10 @@ func TestPreview(t *testing.T) {
 	pages := newPages(t, Options{Branding: Branding{Name: "Example Corp", Accent: os.Getenv("TEMPLATES_ACCENT")}})
 	mux := http.NewServeMux()
 	mux.Handle("/auth/assets/", http.StripPrefix("/auth/assets", pages.Assets()))
+	mux.HandleFunc("/sheet", func(w http.ResponseWriter, r *http.Request) { // several samples side by side: /sheet?p=link&p=error&width=390&height=844
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_ = sheet.Execute(w, r.URL.Query())
+	})
 	mux.HandleFunc("/mail", func(w http.ResponseWriter, r *http.Request) {
 		m, err := MagicLinkMail(r.FormValue("lang"), MagicLinkData{Product: "Example Corp", Link: "https://auth.example.com/auth/link?flow=f1#" + strings.Repeat("a1B2", 90), Host: "auth.example.com", ValidFor: 15 * time.Minute})
 		if err != nil {
@@ -72,7 +81,7 @@ func TestPreview(t *testing.T) {
 			http.NotFound(w, r)
 			return
 		}
-		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Content-Security-Policy", strings.Replace(policy, "ancestors 'none'", "ancestors 'self'", 1))
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		if err := pages.Render(w, r.FormValue("lang"), page); err != nil {
 			t.Error(err)
