@@ -6,7 +6,7 @@ const renewAfter = 10 * 60 * 1000; // ms; the portal's seal on a challenge lasts
 const flow = texts.flow;
 const email = byId("email");
 const button = byId("passkey-button");
-const fragment = () => location.hash;
+const fragment = () => location.hash.slice(1); // of the page asked for; only the browser knows it
 
 byId("sign-in").addEventListener("submit", (event) => {
 	byId("fragment").value = fragment();
