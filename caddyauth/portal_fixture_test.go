@@ -1,0 +1,545 @@
+package caddyauth
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/internal/session/sessiontest"
+	"github.com/caddy-cognito/passwordless/internal/token"
+	"github.com/caddy-cognito/passwordless/passkey"
+	"github.com/caddy-cognito/passwordless/passkey/passkeytest"
+	"github.com/caddy-cognito/passwordless/templates"
+	"github.com/caddy-cognito/passwordless/userpool"
+)
+
+const (
+	anna    = "anna@example.com"
+	annaSub = "6a0f2f5e-1111-4222-8333-444455556666"
+	bob     = "bob@example.com"
+	bobSub  = "6a0f2f5e-2222-4222-8333-444455556666"
+)
+
+// poolUser is somebody whom the fake pool knows.
+type poolUser struct{ sub, email string }
+
+// fakePool is a user pool in a few lines. Every function may be replaced; calls notes what was asked, in order.
+type fakePool struct {
+	p *portalTest
+
+	signUp   func(userpool.SignUp) error
+	initiate func(string) (userpool.Challenge, error)
+	respond  func(userpool.Response) (userpool.Result, error)
+
+	mu       sync.Mutex
+	users    map[string]poolUser // by e-mail address and by sub
+	sessions map[string]poolUser
+	offered  map[string]string // challenge by Session
+	links    map[string]poolUser
+	mails    []userpool.Response
+	lastLink string
+	calls    []string
+	revoked  int
+	count    int
+}
+
+func (f *fakePool) note(call string) {
+	f.calls = append(f.calls, call)
+}
+
+func (f *fakePool) SignUp(_ context.Context, in userpool.SignUp) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note("SignUp")
+	if f.signUp != nil {
+		return f.signUp(in)
+	}
+	if _, ok := f.users[strings.ToLower(in.Username)]; ok {
+		return userpool.ErrUserExists
+	}
+	return nil
+}
+
+func (f *fakePool) Initiate(_ context.Context, username string) (userpool.Challenge, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note("Initiate")
+	if f.initiate != nil {
+		return f.initiate(username)
+	}
+	user, ok := f.users[strings.ToLower(username)]
+	if !ok {
+		user.sub = "9a0f2f5e-9999-4222-8333-444455556666"
+	}
+	f.count++
+	id := fmt.Sprintf("session-%d", f.count)
+	f.sessions[id] = user
+	value, err := passkey.NewChallenge(nil)
+	f.offered[id] = value
+	return userpool.Challenge{
+		Session: id, Username: user.sub,
+		Parameters: map[string]string{challenge.ParamFIDO2Options: challenge.PasskeyOptions{Challenge: value, Timeout: 120000, UserVerification: "required"}.Encode()},
+	}, err
+}
+
+func (f *fakePool) Respond(_ context.Context, in userpool.Response) (userpool.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.note("Respond " + in.ClientMetadata[challenge.KeySignInMethod])
+	if f.respond != nil {
+		return f.respond(in)
+	}
+	user, ok := f.sessions[in.Session]
+	if !ok || in.Username != user.sub {
+		return userpool.Result{}, userpool.ErrSessionExpired
+	}
+	delete(f.sessions, in.Session)
+	switch {
+	case in.Answer == challenge.AnswerAuthParameters:
+		f.mails = append(f.mails, in)
+		if user.email == "" {
+			return userpool.Result{Challenge: new(userpool.Challenge)}, nil
+		}
+		f.lastLink = f.p.newLink(user, f.p.clock.Now())
+		f.links[f.lastLink] = user
+		return userpool.Result{Challenge: new(userpool.Challenge)}, nil
+	case in.ClientMetadata[challenge.KeySignInMethod] == string(challenge.MagicLink):
+		owner, ok := f.links[in.Answer]
+		if !ok || owner != user || in.ClientMetadata[challenge.KeyAlreadyHaveMagicLink] != "yes" {
+			return userpool.Result{}, userpool.ErrNotAuthorized
+		}
+		delete(f.links, in.Answer)
+	default:
+		if err := f.checkPasskey(user, f.offered[in.Session], in.Answer); err != nil {
+			return userpool.Result{}, fmt.Errorf("%w: %w", userpool.ErrNotAuthorized, err)
+		}
+	}
+	tokens := f.p.tokens(user, f.p.clock.Now())
+	return userpool.Result{Tokens: &tokens}, nil
+}
+
+// checkPasskey does what the verify trigger does.
+func (f *fakePool) checkPasskey(user poolUser, offered, raw string) error {
+	answer, err := challenge.ParsePasskeyAnswer(raw)
+	if err != nil {
+		return err
+	}
+	asked, err := passkey.ChallengeOf(answer.ClientDataJSON)
+	if err != nil {
+		return err
+	}
+	id, err := challenge.DecodeBase64(answer.CredentialID)
+	if err != nil {
+		return err
+	}
+	handle := challenge.UserHandle(user.sub, user.sub)
+	credential, err := f.p.store.Get(context.Background(), handle, id)
+	if err != nil {
+		return err
+	}
+	outcome, err := f.p.rt.config.passkeys.Check(answer, asked, credential)
+	if err != nil {
+		return err
+	}
+	return f.p.store.RecordSignIn(context.Background(), passkey.SignIn{
+		UserHandle: handle, CredentialID: id, SignCount: outcome.SignCount, BackupState: outcome.BackupState,
+		Challenge: asked, Usernameless: asked != offered, Attempt: rand.Text(), At: f.p.clock.Now(),
+	})
+}
+
+func (f *fakePool) Refresh(context.Context, string) (userpool.Tokens, error) {
+	return userpool.Tokens{}, userpool.ErrNotAuthorized
+}
+
+func (f *fakePool) Revoke(context.Context, string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.revoked++
+	return nil
+}
+
+func (f *fakePool) GlobalSignOut(context.Context, string) error { return nil }
+
+func (f *fakePool) User(context.Context, string) (userpool.User, error) { return userpool.User{}, nil }
+
+// told is the notifier's memory.
+type told []string
+
+func (n *told) PasskeyChanged(_ context.Context, username, event, name string) error {
+	*n = append(*n, username+" "+event+" "+name)
+	return nil
+}
+
+// portalTest is a portal over fakes.
+type portalTest struct {
+	*testing.T
+	clock   *sessiontest.Clock
+	storage *sessiontest.Storage
+	store   *passkeytest.Store
+	pool    *fakePool
+	told    told
+	logs    *observer.ObservedLogs
+	rt      *realm
+	portal  *Portal
+	key     *rsa.PrivateKey
+	passed  bool // the last request went on to the next handler
+}
+
+var poolKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+func newPortal(t *testing.T, change ...func(*Realm, *Portal)) *portalTest {
+	t.Helper()
+	key, err := poolKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zapcore.DebugLevel)
+	p := &portalTest{T: t, clock: sessiontest.NewClock(), storage: sessiontest.NewStorage(), store: passkeytest.NewStore(), logs: logs, key: key}
+	p.pool = &fakePool{
+		p: p, sessions: map[string]poolUser{}, offered: map[string]string{}, links: map[string]poolUser{},
+		users: map[string]poolUser{anna: {annaSub, anna}, annaSub: {annaSub, anna}, bob: {bobSub, bob}, bobSub: {bobSub, bob}},
+	}
+	config := &Realm{
+		Portal: portalOrigin + "/auth/", Applications: []string{appOrigin, otherOrigin},
+		Passkeys:  &Passkeys{RelyingParties: []RelyingParty{{ID: "auth.example.com", Name: "Example Corp"}}},
+		MagicLink: &MagicLink{}, SignUp: &SignUp{Mode: SignUpOpen},
+	}
+	portal := &Portal{logger: zap.NewNop()}
+	for _, f := range change {
+		f(config, portal)
+	}
+	for _, parse := range []func() error{config.parseOrigins, config.parsePasskeys, config.parseSession} {
+		if err := parse(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	manager := sessiontest.NewManager(t, p.storage, sessiontest.NewPool(p.clock))
+	if err := manager.Poll(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	pages, err := templates.New(templates.Options{Base: config.portalURL.Path, Branding: templates.Branding{Name: "Example Corp"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := token.NewVerifier(token.Options{
+		Issuer: "https://pool.example.com/p", JWKSURL: "https://pool.example.com/jwks", ClientIDs: []string{"client"},
+		HTTPClient: &http.Client{Transport: roundTrip(p.jwks)}, Now: p.clock.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.rt = &realm{
+		name: DefaultRealm, config: config, portal: config.portalURL, secure: true,
+		pool: p.pool, verifier: verifier, credentials: p.store, notifier: &p.told,
+		ceremonies: &passkey.Ceremonies{Settings: config.passkeys, Store: p.store, Now: p.clock.Now},
+		sessions:   manager, pages: pages, logger: zap.New(core), now: p.clock.Now, rand: rand.Reader,
+		sessionCookie: session.SessionCookie(true), nonceCookie: session.NonceCookie(true), browserCookie: session.BrowserCookie(true),
+	}
+	app := &App{Realms: map[string]*Realm{DefaultRealm: config}, opened: map[string]*realm{DefaultRealm: p.rt}}
+	if err := portal.bind(app); err != nil {
+		t.Fatal(err)
+	}
+	portal.limits = newPortalLimits()
+	t.Cleanup(func() { _ = portal.Cleanup() })
+	p.portal = portal
+	return p
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func (p *portalTest) jwks(*http.Request) (*http.Response, error) {
+	encode := base64.RawURLEncoding.EncodeToString
+	body := fmt.Sprintf(`{"keys":[{"kty":"RSA","alg":"RS256","use":"sig","kid":"k1","n":%q,"e":%q}]}`,
+		encode(p.key.N.Bytes()), encode(big.NewInt(int64(p.key.E)).Bytes()))
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body))}, nil
+}
+
+// jwt signs claims as the pool does.
+func (p *portalTest) jwt(claims map[string]any) string {
+	p.Helper()
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		p.Fatal(err)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	signed := encode([]byte(`{"alg":"RS256","kid":"k1"}`)) + "." + encode(payload)
+	sum := sha256.Sum256([]byte(signed))
+	signature, err := rsa.SignPKCS1v15(nil, p.key, crypto.SHA256, sum[:])
+	if err != nil {
+		p.Fatal(err)
+	}
+	return signed + "." + encode(signature)
+}
+
+func (p *portalTest) tokens(user poolUser, at time.Time) userpool.Tokens {
+	common := func(use string, more map[string]any) string {
+		now := p.clock.Now().Unix()
+		claims := map[string]any{
+			"iss": "https://pool.example.com/p", "sub": user.sub, "token_use": use, "auth_time": at.Unix(),
+			"iat": now, "exp": now + 3600, "jti": rand.Text(), "origin_jti": "family-" + user.sub,
+		}
+		for name, value := range more {
+			claims[name] = value
+		}
+		return p.jwt(claims)
+	}
+	return userpool.Tokens{
+		ID:      common("id", map[string]any{"aud": "client", "email": user.email, "email_verified": true, "cognito:username": user.sub}),
+		Access:  common("access", map[string]any{"client_id": "client", "username": user.sub}),
+		Refresh: rand.Text(), ExpiresIn: time.Hour,
+	}
+}
+
+func (p *portalTest) newLink(user poolUser, at time.Time) string {
+	message := challenge.LinkMessage{UserName: user.sub, IssuedAt: at.Unix(), Expires: at.Add(15 * time.Minute).Unix()}
+	return challenge.Link{Message: message, Raw: challenge.EncodeLinkMessage(message), Signature: []byte(rand.Text())}.Answer()
+}
+
+// browser is a person's browser: it keeps cookies of the portal.
+type browser struct {
+	*portalTest
+	cookies map[string]string
+	address string
+}
+
+func (p *portalTest) browser() *browser {
+	return &browser{portalTest: p, cookies: map[string]string{}, address: "192.0.2.1"}
+}
+
+// send puts the cookies on, serves, and keeps the new ones.
+func (b *browser) send(r *http.Request) *httptest.ResponseRecorder {
+	b.Helper()
+	for name, value := range b.cookies {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	w := httptest.NewRecorder()
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
+	caddyhttp.SetVar(r.Context(), caddyhttp.ClientIPVarKey, b.address)
+	b.passed = false
+	err := b.portal.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+		b.passed = true
+		return nil
+	}))
+	if err != nil {
+		b.Fatalf("the portal failed: %v", err)
+	}
+	for _, c := range w.Result().Cookies() {
+		if c.MaxAge < 0 {
+			delete(b.cookies, c.Name)
+		} else {
+			b.cookies[c.Name] = c.Value
+		}
+	}
+	return w
+}
+
+func absolute(target string) string {
+	if strings.HasPrefix(target, "/") {
+		return portalOrigin + target
+	}
+	return target
+}
+
+func (b *browser) get(target string) *httptest.ResponseRecorder {
+	b.Helper()
+	return b.send(navigation(absolute(target)))
+}
+
+// ask is a GET by a script.
+func (b *browser) ask(target string) *httptest.ResponseRecorder {
+	b.Helper()
+	return b.send(script(absolute(target)))
+}
+
+// posted makes a same-origin POST.
+func posted(target, contentType, body string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, absolute(target), strings.NewReader(body))
+	r.Header.Set("Content-Type", contentType)
+	r.Header.Set("Origin", portalOrigin)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return r
+}
+
+func (b *browser) submit(target string, fields ...string) *httptest.ResponseRecorder {
+	b.Helper()
+	form := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	return b.send(posted(target, "application/x-www-form-urlencoded", form.Encode()))
+}
+
+// call posts JSON; headers come in pairs.
+func (b *browser) call(target string, body any, headers ...string) *httptest.ResponseRecorder {
+	b.Helper()
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r := posted(target, "application/json", string(text))
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return b.send(r)
+}
+
+// session opens the browser's session cookie.
+func (b *browser) session() (session.Session, bool) {
+	value, ok := b.cookies[b.rt.sessionCookie.Name]
+	if !ok {
+		return session.Session{}, false
+	}
+	s, err := b.rt.sessions.Open(value, b.rt.portal.Host)
+	return s, err == nil
+}
+
+var (
+	flowField = regexp.MustCompile(`name="flow" value="([^"]+)"`)
+	dataField = func(name string) *regexp.Regexp { return regexp.MustCompile(`data-` + name + `="([^"]*)"`) }
+)
+
+func (p *portalTest) found(w *httptest.ResponseRecorder, pattern *regexp.Regexp) string {
+	p.Helper()
+	m := pattern.FindStringSubmatch(w.Body.String())
+	if m == nil {
+		p.Fatalf("no %s in %d %s", pattern, w.Code, w.Body)
+	}
+	return html.UnescapeString(m[1])
+}
+
+func (p *portalTest) decode(w *httptest.ResponseRecorder, status int, into any) {
+	p.Helper()
+	if w.Code != status {
+		p.Fatalf("got %d %s, want %d", w.Code, w.Body, status)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), into); err != nil {
+		p.Fatalf("%v in %s", err, w.Body)
+	}
+}
+
+// wantError checks a script's answer.
+func (p *portalTest) wantError(w *httptest.ResponseRecorder, status int, code string) {
+	p.Helper()
+	var answer struct{ Error, Message string }
+	p.decode(w, status, &answer)
+	if answer.Error != code || answer.Message == "" {
+		p.Errorf("got %+v, want %s", answer, code)
+	}
+}
+
+// appFlow is the sealed flow with which the guard sends somebody.
+func (p *portalTest) appFlow(target string) string {
+	p.Helper()
+	nonce, err := newNonce(nil)
+	if err != nil {
+		p.Fatal(err)
+	}
+	sealed, err := p.rt.sealFlow(Flow{Return: target, Host: appOrigin, NonceHash: nonce.hash()})
+	if err != nil {
+		p.Fatal(err)
+	}
+	return sealed
+}
+
+// askForLink types an address and returns the waiting page's flow and the address in the mail.
+func (b *browser) askForLink(email, target string) (flow, mailed string) {
+	b.Helper()
+	page := b.get("/auth/sign-in?flow=" + url.QueryEscape(b.appFlow(target)))
+	w := b.submit("/auth/sign-in", "flow", b.found(page, flowField), "email", email, "fragment", "#q3")
+	location := w.Header().Get("Location")
+	if w.Code != http.StatusSeeOther || !strings.HasPrefix(location, "/auth/check-mail?flow=") {
+		b.Fatalf("got %d to %q %s", w.Code, location, w.Body)
+	}
+	u, err := url.Parse(location)
+	if err != nil {
+		b.Fatal(err)
+	}
+	last := b.pool.mails[len(b.pool.mails)-1]
+	return u.Query().Get("flow"), last.ClientMetadata[challenge.KeyRedirectURI]
+}
+
+// useLink opens a mailed link and presses Continue.
+func (b *browser) useLink(mailed, link string) *httptest.ResponseRecorder {
+	b.Helper()
+	page := b.get(mailed)
+	if page.Code != http.StatusOK {
+		b.Fatalf("the link's page: %d %s", page.Code, page.Body)
+	}
+	return b.submit("/auth/link", "flow", b.found(page, flowField), "link", link)
+}
+
+// signInByLink does both.
+func (b *browser) signInByLink(email string) session.Session {
+	b.Helper()
+	_, mailed := b.askForLink(email, appOrigin+"/")
+	if w := b.useLink(mailed, b.pool.lastLink); w.Code != http.StatusSeeOther {
+		b.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	s, ok := b.session()
+	if !ok {
+		b.Fatal("not signed in")
+	}
+	return s
+}
+
+// addPasskey registers one by the page's own calls.
+func (b *browser) addPasskey(a *passkeytest.Authenticator, proofs ...string) string {
+	b.Helper()
+	var code string
+	if len(proofs) > 0 {
+		code = proofs[0]
+	} else {
+		var fresh struct {
+			Fresh bool
+			Proof string
+		}
+		b.decode(b.call("/auth/reauthenticate/options", map[string]string{"purpose": "add"}), http.StatusOK, &fresh)
+		code = fresh.Proof
+	}
+	var options passkey.CreationOptions
+	b.decode(b.call("/auth/fido2/register-authenticator/start?rpId=auth.example.com", nil, proofHeader, code), http.StatusOK, &options)
+	var added struct{ CredentialID string }
+	b.decode(b.call("/auth/fido2/register-authenticator/complete", a.Create(b, options)), http.StatusOK, &added)
+	return added.CredentialID
+}
+
+// dataHref finds the button of an error page.
+var dataHref = regexp.MustCompile(`id="action" class="button primary" href="([^"]*)"`)
+
+func (p *portalTest) unmarshal(text string, into any) {
+	p.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		p.Fatalf("%v in %s", err, text)
+	}
+}
+
+func zapOutcome(outcome string) zap.Field { return zap.String("outcome", outcome) }

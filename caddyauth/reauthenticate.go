@@ -1,0 +1,257 @@
+package caddyauth
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/passkey"
+)
+
+const (
+	reauthenticatePurpose = "reauthenticate"
+	// proofHeader carries a proof to the FIDO2 API.
+	proofHeader = "Passwordless-Proof"
+	// proofLifetime is how long a proof waits for its ceremony.
+	proofLifetime = 2 * time.Minute
+	// freshSignIn is how long after a link somebody without a passkey need not prove more, and how old a bearer's
+	// authentication may be.
+	freshSignIn = 10 * time.Minute
+	// reauthenticateLifetime is how long a prompt may stay open.
+	reauthenticateLifetime = 5 * time.Minute
+)
+
+// What a proof may be for.
+const (
+	proofAdd    = "add"
+	proofDelete = "delete"
+)
+
+// errReauthenticate says that the session alone does not do for what was asked.
+var errReauthenticate = failure{status: http.StatusForbidden, code: "reauthentication_required"}
+
+// proof is a re-authentication that passed: good once, in one session, for one purpose.
+type proof struct {
+	Session    string `json:"s"` // sid
+	Purpose    string `json:"p"`
+	Credential string `json:"c,omitempty"` // base64url; of a deletion
+}
+
+// reauthenticateState goes with a challenge to the page and comes back with the answer.
+type reauthenticateState struct {
+	proof
+	Challenge string    `json:"h"`
+	Issued    time.Time `json:"t"`
+}
+
+// postReauthenticateOptions asks for a passkey, where the person has one. A fresh sign-in by link does for who has none.
+func (v *portalVisit) postReauthenticateOptions() error {
+	s, err := v.signedIn()
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Purpose    string `json:"purpose"`
+		Credential string `json:"credentialId"`
+	}
+	if err := v.body(&in); err != nil {
+		return err
+	}
+	wanted, err := proofFor(s, in.Purpose, in.Credential)
+	if err != nil {
+		return err
+	}
+	if err := v.limitCeremony(s.Username); err != nil {
+		return err
+	}
+	own, err := v.rt.credentials.List(v.r.Context(), challenge.UserHandle(s.Username, s.Subject), "")
+	if err != nil {
+		return storeFailure(err)
+	}
+	if len(own) == 0 {
+		if !v.rt.recent(s.Factors[session.MagicLink], freshSignIn) {
+			v.audit("reauthenticate", "refused", whoIs(s)...)
+			return errReauthenticate
+		}
+		code, err := v.issueProof(wanted)
+		if err != nil {
+			return err
+		}
+		return v.json(http.StatusOK, struct {
+			Fresh bool   `json:"fresh"`
+			Proof string `json:"proof"`
+		}{true, code})
+	}
+	rpID, usable := v.usablePasskeys(own)
+	if len(usable) == 0 {
+		return errReauthenticate
+	}
+	value, err := passkey.NewChallenge(v.rt.rand)
+	if err != nil {
+		return err
+	}
+	state, err := v.rt.sealState(reauthenticatePurpose, reauthenticateState{wanted, value, v.rt.now()})
+	if err != nil {
+		return fmt.Errorf("sealing a challenge: %w", err)
+	}
+	return v.json(http.StatusOK, passkeyOptions{v.rt.ceremonies.RequestOptions(rpID, value, usable), state})
+}
+
+// proofFor checks what somebody wants to prove themselves for.
+func proofFor(s session.Session, purpose, credential string) (proof, error) {
+	invalid := failure{status: http.StatusBadRequest, code: "invalid", cause: errors.New("purpose and credentialId do not fit")}
+	p := proof{Session: s.ID, Purpose: purpose}
+	switch purpose {
+	case proofAdd:
+		return p, nil
+	case proofDelete:
+		id, err := challenge.DecodeBase64(credential)
+		if err != nil || len(id) == 0 || len(id) > 1023 {
+			return proof{}, invalid
+		}
+		p.Credential = challenge.EncodeBase64(id)
+		return p, nil
+	}
+	return proof{}, invalid
+}
+
+// usablePasskeys are those of the first relying party that works on the portal's origin and has any.
+func (v *portalVisit) usablePasskeys(own []passkey.Credential) (rpID string, usable []passkey.Credential) {
+	for _, rp := range v.rt.config.passkeys.RelyingParties {
+		if !slices.Contains(rp.Origins, v.rt.config.portalOrigin.String()) {
+			continue
+		}
+		for _, c := range own {
+			if c.RelyingPartyID == rp.ID {
+				usable = append(usable, c)
+			}
+		}
+		if len(usable) > 0 {
+			return rp.ID, usable
+		}
+	}
+	return "", nil
+}
+
+// postReauthenticate takes an assertion and gives the proof.
+func (v *portalVisit) postReauthenticate() error {
+	s, err := v.signedIn()
+	if err != nil {
+		return err
+	}
+	var in struct {
+		State  string          `json:"state"`
+		Answer json.RawMessage `json:"answer"`
+	}
+	if err := v.body(&in); err != nil {
+		return err
+	}
+	if err := v.limitCeremony(s.Username); err != nil {
+		return err
+	}
+	wanted, err := v.reauthenticate(v.r.Context(), s, in.State, string(in.Answer))
+	if err != nil {
+		v.audit("reauthenticate", failureOf(err).code, whoIs(s)...)
+		return err
+	}
+	code, err := v.issueProof(wanted)
+	if err != nil {
+		return err
+	}
+	v.audit("reauthenticate", "passed", append(whoIs(s), zap.String("purpose", wanted.Purpose))...)
+	return v.json(http.StatusOK, struct {
+		Proof string `json:"proof"`
+	}{code})
+}
+
+func (v *portalVisit) reauthenticate(ctx context.Context, s session.Session, sealed, raw string) (proof, error) {
+	var state reauthenticateState
+	if err := v.rt.openState(reauthenticatePurpose, sealed, &state); err != nil {
+		return proof{}, err
+	}
+	if !v.rt.recent(state.Issued, reauthenticateLifetime) {
+		return proof{}, errFlowExpired
+	}
+	refused := failure{status: http.StatusForbidden, code: "invalid"}
+	if subtle.ConstantTimeCompare([]byte(state.Session), []byte(s.ID)) != 1 {
+		refused.cause = errors.New("the challenge is another session's")
+		return proof{}, refused
+	}
+	answer, err := challenge.ParsePasskeyAnswer(raw)
+	if err != nil {
+		return proof{}, failure{status: http.StatusBadRequest, code: "invalid", cause: err}
+	}
+	id, err := challenge.DecodeBase64(answer.CredentialID)
+	if err != nil {
+		return proof{}, failure{status: http.StatusBadRequest, code: "invalid", cause: err}
+	}
+	handle := challenge.UserHandle(s.Username, s.Subject)
+	credential, err := v.rt.credentials.Get(ctx, handle, id)
+	if err != nil {
+		return proof{}, passkeyFailure(err)
+	}
+	outcome, err := v.rt.config.passkeys.Check(answer, state.Challenge, credential)
+	if err != nil {
+		return proof{}, passkeyFailure(err)
+	}
+	first, err := v.rt.first(ctx, markChallenge, state.Challenge, reauthenticateLifetime+maxClockSkew)
+	if err != nil {
+		return proof{}, err
+	}
+	if !first {
+		refused.cause = errors.New("the assertion was used before")
+		return proof{}, refused
+	}
+	err = v.rt.credentials.RecordSignIn(ctx, passkey.SignIn{
+		UserHandle: handle, CredentialID: id, SignCount: outcome.SignCount, BackupState: outcome.BackupState,
+		Challenge: state.Challenge, At: v.rt.now(),
+	})
+	switch {
+	case errors.Is(err, passkey.ErrCounter):
+		refused.cause = err
+		return proof{}, refused
+	case err != nil:
+		return proof{}, passkeyFailure(err)
+	}
+	return state.proof, nil
+}
+
+func (v *portalVisit) issueProof(p proof) (code string, err error) {
+	value, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("encoding a proof: %w", err)
+	}
+	if code, err = randomCode(v.rt.rand); err != nil {
+		return "", err
+	}
+	return code, v.rt.sessions.PutOnce(v.r.Context(), proofPurpose, code, value, v.rt.now().Add(proofLifetime))
+}
+
+// redeemProof uses up the request's proof, whatever it was for, and reports whether it is for this.
+func (v *portalVisit) redeemProof(wanted proof) error {
+	codes := v.r.Header.Values(proofHeader)
+	if len(codes) != 1 || !isCode(codes[0]) {
+		return errReauthenticate
+	}
+	value, err := v.rt.sessions.TakeOnce(v.r.Context(), proofPurpose, codes[0])
+	if errors.Is(err, session.ErrInvalid) {
+		return errReauthenticate
+	}
+	if err != nil {
+		return err
+	}
+	var given proof
+	if json.Unmarshal(value, &given) != nil || given != wanted {
+		return errReauthenticate
+	}
+	return nil
+}

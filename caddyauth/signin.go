@@ -1,0 +1,319 @@
+package caddyauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/templates"
+	"github.com/caddy-cognito/passwordless/userpool"
+)
+
+// getSignIn shows the sign-in page, or moves on at once where somebody is signed in already. A flow that is expired, forged, or of
+// another browser starts afresh.
+func (v *portalVisit) getSignIn() error {
+	var from Flow
+	notice, status := "", http.StatusOK
+	if sealed := v.r.URL.Query().Get("flow"); sealed != "" {
+		opened, err := v.rt.openFlow(sealed)
+		switch {
+		case errors.Is(err, errFlowExpired):
+			notice = "expired_flow"
+		case err != nil:
+			notice, status = "expired_flow", http.StatusBadRequest
+		}
+		from = opened
+	}
+	browser, err := v.browser()
+	if err != nil {
+		return err
+	}
+	moved, err := v.moveOn(from)
+	if err != nil || moved {
+		return err
+	}
+	flow := from
+	if flow.ID == "" || !sameBrowser(flow.Browser, browser) {
+		if flow, err = v.newFlow(from); err != nil {
+			return err
+		}
+	} else {
+		flow.Issued = v.rt.now() // the person is at it
+	}
+	return v.signInPage(status, flow, flow.Email, failure{code: notice})
+}
+
+// moveOn finishes a flow with the session that lives in this browser: one sign-in, many hosts. A flow that came back from several
+// handoffs within seconds is not sent round again; the person decides.
+func (v *portalVisit) moveOn(flow Flow) (bool, error) {
+	if !isNavigation(v.r) {
+		return false, nil
+	}
+	s, ok, err := v.live()
+	if err != nil || !ok {
+		return false, err
+	}
+	if flow.Attempt >= loopTries {
+		flow.Attempt = 0
+		if v.again, err = v.rt.flowURL("sign-in", flow); err != nil {
+			return false, err
+		}
+		return true, v.fail(failure{status: http.StatusForbidden, code: "cookies_refused"})
+	}
+	location, err := v.rt.finish(v.w, v.r, flow, s)
+	if err != nil {
+		return false, err
+	}
+	if flow.Host != "" {
+		v.audit("single_sign_on", "passed", append(whoIs(s), zap.String("application", flow.Host))...)
+	}
+	return true, v.seeOther(location)
+}
+
+// signInPage renders the form with a fresh challenge for a passkey; nothing is stored for that.
+func (v *portalVisit) signInPage(status int, flow Flow, email string, f failure) error {
+	sealed, err := v.rt.sealFlow(flow)
+	if err != nil {
+		return fmt.Errorf("sealing the sign-in state: %w", err)
+	}
+	options, state, err := v.usernameless(flow)
+	if err != nil {
+		return err
+	}
+	encoded, err := json.Marshal(options)
+	if err != nil {
+		return fmt.Errorf("encoding passkey options: %w", err)
+	}
+	page := templates.SignInPage{
+		Flow: sealed, Email: email, Challenge: string(encoded), State: state, Error: f.code,
+		SignUp: v.rt.config.signUpOpen(), Application: hostOf(flow.Host),
+	}
+	if status >= http.StatusInternalServerError {
+		page.Reference = reference(v.r)
+	}
+	return v.page(status, page)
+}
+
+// signUpOpen reports whether new addresses are welcome, at least of some domains.
+func (r *Realm) signUpOpen() bool {
+	return r.SignUp != nil && (r.SignUp.Mode == SignUpOpen || r.SignUp.Mode == SignUpDomains)
+}
+
+func hostOf(origin string) string {
+	_, host, _ := strings.Cut(origin, "://")
+	return host
+}
+
+// postSignIn mails a link.
+func (v *portalVisit) postSignIn() error {
+	if err := v.form(); err != nil {
+		return err
+	}
+	flow, err := v.ownFlow(v.r.PostForm.Get("flow"))
+	typed := v.r.PostForm.Get("email")
+	if err != nil {
+		return v.startAfresh(v.r.PostForm.Get("flow"), typed, err)
+	}
+	flow.Fragment = fragmentOf(v.r.PostForm.Get("fragment"), flow.Fragment)
+	email, ok := parseAddress(typed)
+	if !ok {
+		return v.signInPage(http.StatusUnprocessableEntity, flow, boundedText(typed), failure{code: "email_invalid"})
+	}
+	if flow.Email != email {
+		// A link that is on its way to another address must not report to this tab.
+		if flow.ID, err = randomCode(v.rt.rand); err != nil {
+			return err
+		}
+		flow.Email = email
+	}
+	return v.sendLink(flow, "")
+}
+
+// startAfresh answers a form whose flow is of no use any more with a new page, and keeps what was typed and where it led.
+func (v *portalVisit) startAfresh(sealed, typed string, cause error) error {
+	if !errors.Is(cause, errFlowInvalid) && !errors.Is(cause, errFlowExpired) {
+		return cause
+	}
+	from, err := v.rt.openFlow(sealed)
+	if err != nil {
+		from = Flow{}
+	}
+	flow, err := v.newFlow(from)
+	if err != nil {
+		return err
+	}
+	f := failureOf(cause)
+	v.note(f)
+	return v.signInPage(f.status, flow, boundedText(typed), f)
+}
+
+// sendLink asks the pool to mail a link, after the limits, and leads to the page that waits for it. Whether there is an account,
+// and whether it may be made, changes neither the answer nor the calls.
+func (v *portalVisit) sendLink(flow Flow, notice string) error {
+	if v.rt.config.MagicLink == nil {
+		return failure{status: http.StatusNotFound, code: "not_found", cause: errors.New("magic links are off")}
+	}
+	flow.Issued = v.rt.now()
+	var err error
+	if v.again, err = v.rt.flowURL("sign-in", flow); err != nil {
+		return err
+	}
+	if wait := v.portal.limits.messages.take(v.rt.now(), v.address(), flow.Email); wait > 0 {
+		v.audit("link_requested", "limited", zap.String("email", flow.Email))
+		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+	}
+	ctx, cancel := v.pool()
+	defer cancel()
+	if err := v.requestLink(ctx, flow); err != nil {
+		f := failureOf(err)
+		v.audit("link_requested", f.code, zap.String("email", flow.Email))
+		if f.status == http.StatusTooManyRequests {
+			return f
+		}
+		v.note(f)
+		return v.signInPage(f.status, flow, flow.Email, f)
+	}
+	v.audit("link_requested", "sent", zap.String("email", flow.Email))
+	location, err := v.rt.flowURL("check-mail", flow)
+	if err != nil {
+		return err
+	}
+	return v.seeOther(location + notice)
+}
+
+// requestLink makes the calls: SignUp where new accounts are welcome, Initiate, and the request for the link.
+func (v *portalVisit) requestLink(ctx context.Context, flow Flow) error {
+	redirect, err := v.linkURL(ctx, flow)
+	if err != nil {
+		return err
+	}
+	if v.rt.config.signUpOpen() {
+		err := v.rt.pool.SignUp(ctx, userpool.SignUp{Username: flow.Email, Attributes: map[string]string{"email": flow.Email}})
+		if err != nil && !errors.Is(err, userpool.ErrUserExists) && !errors.Is(err, userpool.ErrSignUpRefused) {
+			return err
+		}
+	}
+	started, err := v.rt.pool.Initiate(ctx, flow.Email)
+	if err == nil {
+		_, err = v.rt.pool.Respond(ctx, userpool.Response{
+			Session: started.Session, Username: started.Username, Answer: challenge.AnswerAuthParameters,
+			ClientMetadata: map[string]string{
+				challenge.KeySignInMethod:         string(challenge.MagicLink),
+				challenge.KeyRedirectURI:          redirect,
+				challenge.KeyAlreadyHaveMagicLink: "no",
+			},
+		})
+	}
+	// A refusal is no news for whoever asks: it would tell which accounts exist.
+	if err != nil && !errors.Is(err, userpool.ErrNotAuthorized) {
+		return err
+	}
+	if err != nil {
+		v.rt.logger.Info("the pool did not send a link", zap.Error(err), zap.String("reference", reference(v.r)))
+	}
+	return v.rt.remember(ctx, markSent, accountBucket(flow.Email), v.rt.now(), flowLifetime)
+}
+
+// maxLinkURL bounds the address in a mail, without its fragment, in bytes: the trigger takes 2048.
+const maxLinkURL = 1800
+
+// linkURL is where the mailed link points. A long return target stays here.
+func (v *portalVisit) linkURL(ctx context.Context, flow Flow) (string, error) {
+	link := func(f Flow) (string, error) {
+		sealed, err := v.rt.sealFlow(f)
+		if err != nil {
+			return "", fmt.Errorf("sealing the sign-in state: %w", err)
+		}
+		return v.rt.portal.String() + "link?flow=" + url.QueryEscape(sealed), nil
+	}
+	whole, err := link(flow)
+	if err != nil || len(whole) <= maxLinkURL {
+		return whole, err
+	}
+	if err := v.rt.remember(ctx, markTarget, flow.ID, flow, flowLifetime); err != nil {
+		return "", err
+	}
+	flow.Return, flow.Fragment = "", ""
+	return link(flow)
+}
+
+// getCheckMail shows the page that waits for the link.
+func (v *portalVisit) getCheckMail() error {
+	flow, err := v.ownFlow(v.r.URL.Query().Get("flow"))
+	if err != nil || flow.Email == "" {
+		return v.seeOther(v.rt.portal.Path + "sign-in?flow=" + url.QueryEscape(v.r.URL.Query().Get("flow")))
+	}
+	notice := ""
+	if v.r.URL.Query().Get("notice") == "link_sent" {
+		notice = "link_sent"
+	}
+	return v.page(http.StatusOK, templates.CheckMailPage{
+		Flow: v.r.URL.Query().Get("flow"), Email: flow.Email, Notice: notice,
+		ResendAfter: seconds(max(0, resendAfter-max(0, v.rt.now().Sub(flow.Issued)))),
+	})
+}
+
+// resendAfter is how long the page makes people wait before they ask for another link; the triggers refuse before, too.
+const resendAfter = time.Minute
+
+// postResend mails another link for the same flow.
+func (v *portalVisit) postResend() error {
+	if err := v.form(); err != nil {
+		return err
+	}
+	flow, err := v.ownFlow(v.r.PostForm.Get("flow"))
+	if err != nil || flow.Email == "" {
+		if err == nil {
+			err = errFlowInvalid
+		}
+		return v.startAfresh(v.r.PostForm.Get("flow"), "", err)
+	}
+	return v.sendLink(flow, "&notice=link_sent")
+}
+
+// getMailStatus tells the waiting page what became of its link. It changes nothing: where to go on is for a navigation to find out.
+func (v *portalVisit) getMailStatus() error {
+	status := func(state, location string) error {
+		return v.json(http.StatusOK, struct {
+			State    string `json:"state"`
+			Location string `json:"location,omitempty"`
+		}{state, location})
+	}
+	flow, err := v.ownFlow(v.r.URL.Query().Get("flow"))
+	if errors.Is(err, errFlowInvalid) || errors.Is(err, errFlowExpired) || err == nil && flow.Email == "" {
+		return status("expired", "")
+	}
+	if err != nil {
+		return err
+	}
+	s, ok, err := v.peek()
+	if err != nil {
+		return err
+	}
+	if ok && sameAddress(s.Email, flow.Email) && !s.Started.Before(flow.Issued.Truncate(time.Millisecond)) {
+		location, err := v.rt.flowURL("sign-in", flow)
+		if err != nil {
+			return err
+		}
+		return status("done", location)
+	}
+	var by string
+	finished, err := v.rt.recall(v.r.Context(), markFlow, flow.ID, &by)
+	switch {
+	case err != nil:
+		return err
+	case finished && !sameBrowser(by, flow.Browser):
+		return status("elsewhere", "")
+	case finished, !v.rt.recent(flow.Issued, v.rt.config.linkLifetime()):
+		return status("expired", "")
+	}
+	return status("waiting", "")
+}
