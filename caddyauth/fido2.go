@@ -94,7 +94,11 @@ func (v *portalVisit) serveFIDO2Route(below string) error {
 			return err
 		}
 	}
-	if err := v.limitCeremony(caller.username); err != nil {
+	account := ""
+	if caller.username != "" {
+		account = "session:" + caller.username
+	}
+	if err := v.limitCeremony(account); err != nil {
 		return err
 	}
 	return found.serve(v, caller)

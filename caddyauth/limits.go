@@ -34,7 +34,7 @@ func newPortalLimits() *portalLimits {
 		},
 		ceremonies: limit{
 			address: bucketMap{every: time.Second, burst: 60},
-			account: bucketMap{every: 10 * time.Second, burst: 20},
+			account: bucketMap{every: 2 * time.Second, burst: 60},
 			overall: bucketMap{every: 10 * time.Millisecond, burst: 500},
 		},
 	}

@@ -83,7 +83,7 @@ func (v *portalVisit) postLink() error {
 	if err != nil {
 		return v.linkPage(flow, sealed, err)
 	}
-	if err := v.limitCeremony(link.Message.UserName); err != nil {
+	if err := v.limitCeremony("link:" + link.Message.UserName); err != nil {
 		return err
 	}
 	ctx, cancel := v.pool()

@@ -125,7 +125,8 @@ func (v *portalVisit) answerUsernameless(flow Flow) error {
 	return v.json(http.StatusOK, passkeyOptions{options, state})
 }
 
-// limitCeremony counts an attempt. It knows nothing of the limits on messages.
+// limitCeremony counts an attempt. It knows nothing of the limits on messages. Who is signed in is counted apart from strangers who
+// name an account, so that these cannot lock its owner out.
 func (v *portalVisit) limitCeremony(account string) error {
 	if wait := v.portal.limits.ceremonies.take(v.rt.now(), v.address(), account); wait > 0 {
 		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
