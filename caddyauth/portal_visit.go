@@ -69,10 +69,12 @@ func (v *portalVisit) pool() (context.Context, context.CancelFunc) {
 // browser is the hash of this browser's cookie, "" when it has none. Two cookies of the name are refused.
 func (v *portalVisit) browser() (string, error) {
 	secret, err := v.rt.browserCookie.Read(v.r)
-	if errors.Is(err, session.ErrDuplicate) {
+	switch {
+	case errors.Is(err, http.ErrNoCookie):
+		return "", nil
+	case err != nil:
 		return "", err
-	}
-	if err != nil || !isCode(secret) {
+	case !isCode(secret):
 		return "", nil
 	}
 	return v.rt.browserHash(secret), nil
@@ -145,11 +147,11 @@ func (rt *realm) flowURL(below string, flow Flow) (string, error) {
 // peek opens this browser's session and changes nothing; false when nobody is signed in.
 func (v *portalVisit) peek() (session.Session, bool, error) {
 	value, err := v.rt.sessionCookie.Read(v.r)
-	if errors.Is(err, session.ErrDuplicate) {
-		return session.Session{}, false, err
+	if errors.Is(err, http.ErrNoCookie) {
+		return session.Session{}, false, nil
 	}
 	if err != nil {
-		return session.Session{}, false, nil
+		return session.Session{}, false, err
 	}
 	s, err := v.rt.sessions.Open(value, v.rt.portal.Host)
 	if errors.Is(err, session.ErrUnavailable) {
