@@ -1,0 +1,135 @@
+// Package caddyauth holds the Caddy modules: the app "passwordless" with its realms, the portal that serves the sign-in
+// pages, the guard that protects upstream routes, and what they share.
+//
+// The app owns everything with state (user pool, key ring, sessions); handlers ask it for their realm. A realm opens at the
+// app's start or at the first request, whichever comes first, for Caddy starts apps in no particular order and `caddy
+// validate` must touch neither storage nor network.
+package caddyauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// DefaultRealm is the name of the realm that directives without `realm` mean.
+const DefaultRealm = "default"
+
+const appName = "passwordless"
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App holds the realms: each is one user pool with one sign-in portal and the applications behind it.
+type App struct {
+	// The realms by name. Handlers that name none use "default".
+	Realms map[string]*Realm `json:"realms,omitempty"`
+
+	ctx    caddy.Context
+	mu     sync.Mutex
+	opened map[string]*realm
+	closed bool
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: appName, New: func() caddy.Module { return new(App) }}
+}
+
+// Provision checks the configuration and loads the guest modules. It opens no file and touches neither storage nor network.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	a.opened = make(map[string]*realm)
+	if len(a.Realms) == 0 {
+		return errors.New("passwordless: no realm is configured; add a portal, applications, user_pool and passkeys to the global option")
+	}
+	for name, r := range a.Realms {
+		if r == nil {
+			return fmt.Errorf("passwordless: realm %q is empty", name)
+		}
+		if err := r.provision(ctx, name); err != nil {
+			return fmt.Errorf("passwordless: realm %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Start opens every realm, so that a corrupt data file or an unreachable storage is told at start and not by the first
+// visitor.
+func (a *App) Start() error {
+	for name := range a.Realms {
+		if _, err := a.realm(a.ctx, name); err != nil {
+			return fmt.Errorf("passwordless: realm %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Stop has nothing to do: requests in flight may still need their realm; see Cleanup.
+func (a *App) Stop() error { return nil }
+
+// Cleanup closes the realms. Caddy calls it after the handlers of this configuration are done, and after a failed provision.
+func (a *App) Cleanup() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	var errs []error
+	for _, r := range a.opened {
+		errs = append(errs, r.close())
+	}
+	a.opened = nil
+	return errors.Join(errs...)
+}
+
+// errRealmClosed answers requests that outlived their configuration.
+var errRealmClosed = errors.New("this configuration has been replaced")
+
+// realm returns the named realm, opened. An error means that nobody can be let through: handlers answer 503.
+func (a *App) realm(_ context.Context, name string) (*realm, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, errRealmClosed
+	}
+	if r, ok := a.opened[name]; ok {
+		return r, nil
+	}
+	config, ok := a.Realms[name]
+	if !ok {
+		return nil, fmt.Errorf("no realm is named %q", name)
+	}
+	r, err := openRealm(a.ctx, name, config)
+	if err != nil {
+		return nil, err
+	}
+	a.opened[name] = r
+	return r, nil
+}
+
+// appOf returns the configured app. Handlers call it in Provision with the realm they mean, so that a missing app or realm
+// fails `caddy validate`.
+func appOf(ctx caddy.Context, realmName string) (*App, error) {
+	module, err := ctx.AppIfConfigured(appName)
+	if err != nil || module == nil {
+		return nil, errors.New("the global option `passwordless { … }` is missing: it names the portal, the applications, the user pool and the relying party")
+	}
+	app, ok := module.(*App)
+	if !ok {
+		return nil, fmt.Errorf("app %q is a %T", appName, module)
+	}
+	if _, ok := app.Realms[realmName]; !ok {
+		return nil, fmt.Errorf("no realm is named %q in the global option `passwordless`", realmName)
+	}
+	return app, nil
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

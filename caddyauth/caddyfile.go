@@ -1,0 +1,303 @@
+package caddyauth
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption)
+}
+
+// parseGlobalOption sets up the app from the global option. It may be repeated, once a realm. Syntax:
+//
+//	passwordless {
+//		realm            <name>
+//		portal           <url>
+//		applications     <origin...>
+//		shared_host
+//		user_pool        <provider> ...
+//		credential_store <store> ...
+//		passkeys {
+//			relying_party     <id> [<name> [<origin...>]]
+//			user_verification required|preferred|discouraged
+//			attestation       none|direct
+//			attachment        platform|cross-platform
+//			algorithms        <cose...>
+//		}
+//		magic_link {
+//			lifetime <duration>
+//		}
+//		sign_up open|closed|domains <domain...>
+//		session {
+//			idle_timeout <duration>
+//			lifetime     <duration>
+//			claims       <name...>
+//		}
+//		branding {
+//			name   <name>
+//			logo   <path>
+//			accent <#rrggbb>
+//			css    <css>
+//		}
+//		templates <directory>
+//	}
+func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
+	app := new(App)
+	if previous, ok := existing.(httpcaddyfile.App); ok {
+		if err := json.Unmarshal(previous.Value, app); err != nil {
+			return nil, err
+		}
+	}
+	d.Next() // consume the option's name
+	name, r := DefaultRealm, new(Realm)
+	if d.NextArg() {
+		return nil, d.Err("passwordless takes no argument; name a realm inside the block with `realm <name>`")
+	}
+	if !d.NextBlock(0) {
+		return nil, d.Err("passwordless needs a block: `passwordless { portal …; applications …; user_pool …; passkeys … }`")
+	}
+	seen := make(map[string]bool)
+	for ok := true; ok; ok = d.NextBlock(0) {
+		option := d.Val()
+		if seen[option] {
+			return nil, d.Errf("%s is given twice", option)
+		}
+		seen[option] = true
+		if option == "realm" {
+			if !d.AllArgs(&name) {
+				return nil, d.Err("realm takes one name")
+			}
+			continue
+		}
+		if err := r.unmarshalOption(d, option); err != nil {
+			return nil, err
+		}
+	}
+	for _, required := range []struct{ option, example string }{
+		{"portal", "portal https://auth.example.com/auth/"},
+		{"applications", "applications https://legacy.example.com"},
+		{"user_pool", "user_pool cognito eu-west-1_Ab12Cd34E { … }"},
+		{"passkeys", "passkeys { relying_party example.com \"Example Corp\" }"},
+	} {
+		if !seen[required.option] {
+			return nil, d.Errf("passwordless: %s is missing: add `%s`", required.option, required.example)
+		}
+	}
+	if app.Realms == nil {
+		app.Realms = make(map[string]*Realm)
+	}
+	if _, ok := app.Realms[name]; ok {
+		return nil, d.Errf("realm %q is configured twice; give one of them another name with `realm <name>`", name)
+	}
+	app.Realms[name] = r
+	return httpcaddyfile.App{Name: appName, Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+	switch option {
+	case "portal":
+		if !d.AllArgs(&r.Portal) {
+			return d.Err("portal takes one URL, as in `portal https://auth.example.com/auth/`")
+		}
+		if _, _, err := parsePortal(r.Portal); err != nil && !hasPlaceholder(r.Portal) {
+			return d.WrapErr(err)
+		}
+	case "applications":
+		if r.Applications = d.RemainingArgs(); len(r.Applications) == 0 {
+			return d.Err("applications takes at least one origin, as in `applications https://legacy.example.com`")
+		}
+		for _, s := range r.Applications {
+			if _, err := parseOrigin(s); err != nil && !hasPlaceholder(s) {
+				return d.WrapErr(err)
+			}
+		}
+	case "shared_host":
+		r.SharedHost = true
+		return noArgument(d)
+	case "user_pool":
+		return unmarshalGuest(d, "passwordless.user_pools", "provider", &r.UserPoolRaw)
+	case "credential_store":
+		return unmarshalGuest(d, "passwordless.credential_stores", "store", &r.CredentialStoreRaw)
+	case "passkeys":
+		r.Passkeys = new(Passkeys)
+		return r.Passkeys.unmarshal(d)
+	case "magic_link":
+		r.MagicLink = new(MagicLink)
+		return unmarshalBlock(d, "magic_link", map[string]func() error{
+			"lifetime": func() error { return durationArgument(d, &r.MagicLink.Lifetime) },
+		})
+	case "sign_up":
+		return r.unmarshalSignUp(d)
+	case "session":
+		s := new(Session)
+		r.Session = s
+		return unmarshalBlock(d, "session", map[string]func() error{
+			"idle_timeout": func() error { return durationArgument(d, &s.IdleTimeout) },
+			"lifetime":     func() error { return durationArgument(d, &s.Lifetime) },
+			"claims": func() error {
+				if s.Claims = d.RemainingArgs(); len(s.Claims) == 0 {
+					return d.Err("claims takes at least one claim name")
+				}
+				return nil
+			},
+		})
+	case "branding":
+		b := new(Branding)
+		r.Branding = b
+		return unmarshalBlock(d, "branding", map[string]func() error{
+			"name":   func() error { return stringArgument(d, &b.Name) },
+			"logo":   func() error { return stringArgument(d, &b.Logo) },
+			"accent": func() error { return stringArgument(d, &b.Accent) },
+			"css":    func() error { return stringArgument(d, &b.CSS) },
+		})
+	case "templates":
+		return stringArgument(d, &r.Templates)
+	default:
+		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, passkeys, magic_link, sign_up, session, branding or templates", option)
+	}
+	return nil
+}
+
+func (p *Passkeys) unmarshal(d *caddyfile.Dispenser) error {
+	err := unmarshalBlock(d, "passkeys", map[string]func() error{
+		"relying_party": func() error {
+			args := d.RemainingArgs()
+			if len(args) == 0 {
+				return d.Err("relying_party takes an RP ID and a name, as in `relying_party example.com \"Example Corp\"`")
+			}
+			rp := RelyingParty{ID: args[0]}
+			if strings.Contains(rp.ID, "://") {
+				return d.Errf("relying_party %q: an RP ID is a domain without scheme, as in example.com", rp.ID)
+			}
+			if len(args) > 1 {
+				rp.Name = args[1]
+			}
+			if len(args) > 2 {
+				rp.Origins = args[2:]
+			}
+			p.RelyingParties = append(p.RelyingParties, rp)
+			return nil
+		},
+		"user_verification": func() error { return choiceArgument(d, &p.UserVerification, "required", "preferred", "discouraged") },
+		"attestation":       func() error { return choiceArgument(d, &p.Attestation, "none", "direct") },
+		"attachment":        func() error { return choiceArgument(d, &p.Attachment, "platform", "cross-platform") },
+		"algorithms": func() error {
+			for _, arg := range d.RemainingArgs() {
+				alg, err := strconv.Atoi(arg)
+				if err != nil {
+					return d.Errf("algorithms takes COSE numbers such as -7 and -257, not %q", arg)
+				}
+				p.Algorithms = append(p.Algorithms, alg)
+			}
+			return nil
+		},
+	})
+	if err == nil && len(p.RelyingParties) == 0 {
+		return d.Err("passkeys: relying_party is missing: add `relying_party example.com \"Example Corp\"`")
+	}
+	return err
+}
+
+func (r *Realm) unmarshalSignUp(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Err("sign_up takes a mode: open, closed, or domains with the domains")
+	}
+	r.SignUp = &SignUp{Mode: args[0]}
+	if len(args) > 1 {
+		r.SignUp.Domains = args[1:]
+	}
+	switch {
+	case args[0] != SignUpOpen && args[0] != SignUpClosed && args[0] != SignUpDomains:
+		return d.Errf("sign_up: %q is not a mode: use open, closed, or domains with the domains", args[0])
+	case args[0] == SignUpDomains && len(args) == 1:
+		return d.Err("sign_up domains needs at least one domain, as in `sign_up domains example.com`")
+	case args[0] != SignUpDomains && len(args) > 1:
+		return d.Errf("sign_up %s takes no domains", args[0])
+	}
+	return nil
+}
+
+// unmarshalGuest reads `option <module> …` into the raw JSON of a guest module.
+func unmarshalGuest(d *caddyfile.Dispenser, namespace, inlineKey string, raw *json.RawMessage) error {
+	option := d.Val()
+	if !d.NextArg() {
+		return d.Errf("%s takes the name of a module", option)
+	}
+	name := d.Val()
+	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
+	if err != nil {
+		return err
+	}
+	*raw = caddyconfig.JSONModuleObject(module, inlineKey, name, nil)
+	return nil
+}
+
+// unmarshalBlock reads an optional block whose options are the keys of parse.
+func unmarshalBlock(d *caddyfile.Dispenser, option string, parse map[string]func() error) error {
+	if d.NextArg() {
+		return d.Errf("%s takes a block, not the argument %q", option, d.Val())
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		f, ok := parse[d.Val()]
+		if !ok {
+			return d.Errf("unknown option %q for %s: use %s", d.Val(), option, joinKeys(parse))
+		}
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func stringArgument(d *caddyfile.Dispenser, target *string) error {
+	option := d.Val()
+	if !d.AllArgs(target) {
+		return d.Errf("%s takes one value", option)
+	}
+	return nil
+}
+
+func choiceArgument(d *caddyfile.Dispenser, target *string, choices ...string) error {
+	option := d.Val()
+	if err := stringArgument(d, target); err != nil {
+		return err
+	}
+	for _, choice := range choices {
+		if *target == choice {
+			return nil
+		}
+	}
+	return d.Errf("%s: %q is not a choice: use %s", option, *target, strings.Join(choices, ", "))
+}
+
+func durationArgument(d *caddyfile.Dispenser, target *caddy.Duration) error {
+	option := d.Val()
+	var value string
+	if err := stringArgument(d, &value); err != nil {
+		return err
+	}
+	duration, err := caddy.ParseDuration(value)
+	if err != nil || duration <= 0 {
+		return d.Errf("%s: %q is not a positive duration such as 15m, 8h or 30d", option, value)
+	}
+	*target = caddy.Duration(duration)
+	return nil
+}
+
+func noArgument(d *caddyfile.Dispenser) error {
+	option := d.Val()
+	if d.NextArg() {
+		return d.Errf("%s takes no value", option)
+	}
+	return nil
+}
+
+func hasPlaceholder(s string) bool { return strings.Contains(s, "{") }

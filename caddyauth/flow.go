@@ -1,0 +1,70 @@
+package caddyauth
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/caddy-cognito/passwordless/internal/session"
+)
+
+// flowLifetime bounds how long a sign-in page may wait for the person before it starts afresh.
+const flowLifetime = time.Hour
+
+const flowPurpose = "flow"
+
+// Errors of [realm.openFlow].
+var (
+	errFlowInvalid = errors.New("the sign-in state is not ours")
+	errFlowExpired = errors.New("the sign-in state has expired")
+)
+
+// Flow is what one sign-in carries from page to page. It is sealed and travels in the page, so tabs do not share it and no
+// cookies pile up; a browser cookie binds it.
+type Flow struct {
+	ID        string    `json:"i,omitempty"` // random, names this sign-in to the tab that waits
+	Return    string    `json:"r,omitempty"` // absolute URL to come back to, checked when sealed and when used
+	Fragment  string    `json:"f,omitempty"` // of Return, without "#"; only the browser knew it
+	Host      string    `json:"h,omitempty"` // origin of the application that waits for a handoff
+	NonceHash string    `json:"n,omitempty"` // of the nonce cookie on that host
+	Email     string    `json:"e,omitempty"` // address as typed
+	Browser   string    `json:"b,omitempty"` // binds the flow to the browser cookie on the portal
+	Issued    time.Time `json:"t"`
+	Attempt   int       `json:"a,omitempty"` // handoffs tried for this flow, so that a refused cookie cannot loop
+}
+
+func (rt *realm) flowBinding() session.Binding {
+	return session.Binding{Purpose: flowPurpose, Realm: rt.name, Host: rt.portal.Host}
+}
+
+// sealFlow encrypts f for a page or a query parameter. A zero Issued becomes now.
+func (rt *realm) sealFlow(f Flow) (string, error) {
+	if f.Issued.IsZero() {
+		f.Issued = rt.now()
+	}
+	plaintext, err := json.Marshal(f)
+	if err != nil {
+		return "", err
+	}
+	return rt.sessions.Keys.Seal(rt.flowBinding(), plaintext)
+}
+
+// openFlow is the inverse of sealFlow. It fails with errFlowInvalid or errFlowExpired and then returns the zero Flow.
+func (rt *realm) openFlow(sealed string) (Flow, error) {
+	plaintext, err := rt.sessions.Keys.Open(rt.flowBinding(), sealed)
+	if err != nil {
+		return Flow{}, errFlowInvalid
+	}
+	var f Flow
+	if err := json.Unmarshal(plaintext, &f); err != nil {
+		return Flow{}, errFlowInvalid
+	}
+	age := rt.now().Sub(f.Issued)
+	if age > flowLifetime || age < -maxClockSkew {
+		return Flow{}, errFlowExpired
+	}
+	return f, nil
+}
+
+// maxClockSkew is how far in the future a time of our own making may lie (another node's clock).
+const maxClockSkew = 5 * time.Minute

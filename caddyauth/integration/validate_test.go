@@ -1,0 +1,124 @@
+package integration
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+)
+
+// production is a whole configuration on Amazon Cognito; the cases below take one thing away from it or add one.
+const production = `{
+	storage file_system ` + forbiddenFolder + `
+	passwordless {
+		portal https://auth.example.com/auth/
+		applications https://legacy.example.com https://*.tools.example.com
+		user_pool cognito eu-west-1_Ab12Cd34E {
+			client_id 1example23456789
+			client_secret s3cret
+		}
+		credential_store dynamodb AuthenticatorsTable
+		passkeys {
+			relying_party example.com "Example Corp"
+			user_verification required
+		}
+		magic_link
+		sign_up domains example.com
+		session {
+			idle_timeout 8h
+			lifetime 24h
+		}
+	}
+}
+
+auth.example.com {
+	passwordless_portal
+}
+
+legacy.example.com {
+	passwordless_guard
+	reverse_proxy localhost:9000
+}
+`
+
+// forbiddenFolder cannot be created, so a validation that touched storage would fail.
+const forbiddenFolder = "/dev/null/storage"
+
+// validate provisions a Caddyfile as `caddy validate` does.
+func validate(t *testing.T, caddyfile string) error {
+	t.Helper()
+	raw, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return err
+	}
+	var config caddy.Config
+	if err := json.Unmarshal(raw, &config); err != nil {
+		t.Fatal(err)
+	}
+	return caddy.Validate(&config)
+}
+
+func TestProductionConfigurationProvisionsWithoutStorageOrNetwork(t *testing.T) {
+	if err := validate(t, production); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBadConfigurationSaysWhatToMend is the operator's view: every mistake names the option and what to write instead.
+func TestBadConfigurationSaysWhatToMend(t *testing.T) {
+	line := func(prefix, replacement string) string {
+		var lines []string
+		found := false
+		for _, l := range strings.Split(production, "\n") {
+			if !found && strings.HasPrefix(strings.TrimSpace(l), prefix) {
+				found = true
+				l = replacement
+			}
+			lines = append(lines, l)
+		}
+		if !found {
+			t.Fatalf("no line starts with %q", prefix)
+		}
+		return strings.Join(lines, "\n")
+	}
+	for name, c := range map[string]struct {
+		caddyfile string
+		want      []string
+	}{
+		"no portal":                          {line("portal", ""), []string{"Caddyfile:", "portal is missing", "portal https://auth.example.com/auth/"}},
+		"no applications":                    {line("applications", ""), []string{"Caddyfile:", "applications is missing"}},
+		"no relying party":                   {line("relying_party", ""), []string{"Caddyfile:", "relying_party is missing", "example.com"}},
+		"relying party of another domain":    {line("relying_party", `relying_party example.org "Example"`), []string{"example.org", "auth.example.com"}},
+		"relying party with a scheme":        {line("relying_party", `relying_party https://example.com`), []string{"Caddyfile:12", "domain without scheme"}},
+		"plain http portal":                  {line("portal", "portal http://auth.example.com/auth/"), []string{"Caddyfile:4", "use https"}},
+		"portal without a host":              {line("portal", "portal /auth/"), []string{"Caddyfile:4", "https://auth.example.com/auth/"}},
+		"application with a path":            {line("applications", "applications https://legacy.example.com/app"), []string{"Caddyfile:5", "origin"}},
+		"application on the portal's origin": {line("applications", "applications https://auth.example.com https://legacy.example.com"), []string{"shared_host"}},
+		"idle longer than lifetime":          {line("idle_timeout", "idle_timeout 48h"), []string{"idle_timeout (48h0m0s) is longer than lifetime (24h0m0s)"}},
+		"no credential store":                {line("credential_store", ""), []string{"credential_store is missing", "credential_store dynamodb"}},
+		"policy on a public client":          {line("client_secret", ""), []string{"public app client", "client_secret", "pre_sign_up_enforced"}},
+		"sign-up without a way to prove":     {line("magic_link", ""), []string{"sign_up domains needs `magic_link`"}},
+		"sign-up mode unknown":               {line("sign_up", "sign_up anyone"), []string{"Caddyfile:16", "open, closed, or domains"}},
+		"not a pool id":                      {line("user_pool", "user_pool cognito my-pool {"), []string{"my-pool"}},
+		"unknown option":                     {line("magic_link", "magic_links"), []string{"Caddyfile:15", `unknown option "magic_links"`, "magic_link"}},
+		"option twice":                       {line("magic_link", "magic_link\nmagic_link"), []string{"Caddyfile:16", "given twice"}},
+		"guard option unknown":               {line("passwordless_guard", "passwordless_guard {\n allow_all\n}"), []string{"Caddyfile:30", "allow_all"}},
+		"portal option unknown":              {line("passwordless_portal", "passwordless_portal {\n colour red\n}"), []string{"Caddyfile:26", "colour"}},
+		"realm unknown":                      {line("passwordless_guard", "passwordless_guard {\n realm staff\n}"), []string{"staff"}},
+		"global option missing":              {"legacy.example.com {\n passwordless_guard\n}", []string{"passwordless", "missing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := validate(t, c.caddyfile)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q does not say %q", err, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,398 @@
+package caddyauth
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-cognito/passwordless/passkey"
+	"github.com/caddy-cognito/passwordless/templates"
+)
+
+// Sign-up modes.
+const (
+	SignUpOpen    = "open"    // anyone with an e-mail address
+	SignUpDomains = "domains" // addresses of the listed domains
+	SignUpClosed  = "closed"  // nobody; users are made by the operator
+)
+
+// Defaults of a realm.
+const (
+	DefaultIdleTimeout  = 8 * time.Hour
+	DefaultLifetime     = 24 * time.Hour
+	DefaultLinkLifetime = 15 * time.Minute
+)
+
+// Realm is one user pool, its sign-in portal and the applications behind it.
+type Realm struct {
+	// Where the sign-in pages live, such as "https://auth.example.com/auth/". The path is "/auth/" when it is left out. Put the
+	// portal on a host that serves no application. Required.
+	Portal string `json:"portal,omitempty"`
+
+	// Origins of the applications, such as "https://legacy.example.com" or, for all subdomains, "https://*.tools.example.com". People
+	// are sent back to these and to no other place. At least one is required.
+	Applications []string `json:"applications,omitempty"`
+
+	// Allows an application on the portal's own origin. A script in that application can then act on the account page as the
+	// person who is signed in. Default: false.
+	SharedHost bool `json:"shared_host,omitempty"`
+
+	// The user pool: `cognito`, or `embedded` where that plugin is built in. Required.
+	UserPoolRaw json.RawMessage `json:"user_pool,omitempty" caddy:"namespace=passwordless.user_pools inline_key=provider"`
+
+	// Where passkeys are stored. Required unless the user pool stores them itself.
+	CredentialStoreRaw json.RawMessage `json:"credential_store,omitempty" caddy:"namespace=passwordless.credential_stores inline_key=store"`
+
+	// Passkey settings. At least one relying party is required.
+	Passkeys *Passkeys `json:"passkeys,omitempty"`
+
+	// Sign-in by a link sent by e-mail. Default: off.
+	MagicLink *MagicLink `json:"magic_link,omitempty"`
+
+	// Who may sign up. Default: nobody.
+	SignUp *SignUp `json:"sign_up,omitempty"`
+
+	// How long people stay signed in.
+	Session *Session `json:"session,omitempty"`
+
+	// Name and looks of the pages.
+	Branding *Branding `json:"branding,omitempty"`
+
+	// Directory with page templates that replace the built-in ones of the same file name. Default: none.
+	Templates string `json:"templates,omitempty"`
+
+	userPool     UserPoolProvider
+	credentials  CredentialStoreProvider
+	portalURL    *url.URL
+	portalOrigin origin
+	applications []origin
+	passkeys     passkey.Settings
+}
+
+// Passkeys configures WebAuthn (https://www.w3.org/TR/webauthn-3/).
+type Passkeys struct {
+	// The relying parties; the first is the default.
+	RelyingParties []RelyingParty `json:"relying_parties,omitempty"`
+
+	// "required", "preferred" or "discouraged". Default: "required".
+	UserVerification string `json:"user_verification,omitempty"`
+
+	// "none", or "direct" to ask authenticators for proof of their make. Default: "none".
+	Attestation string `json:"attestation,omitempty"`
+
+	// "platform" or "cross-platform" to accept only that kind. Default: any.
+	Attachment string `json:"attachment,omitempty"`
+
+	// COSE algorithm identifiers, in order of preference. Default: -7 (ES256) and -257 (RS256).
+	Algorithms []int `json:"algorithms,omitempty"`
+}
+
+// RelyingParty is a WebAuthn relying party.
+type RelyingParty struct {
+	// The RP ID: a domain that is the portal's host or a parent of it, such as "example.com".
+	ID string `json:"id,omitempty"`
+
+	// Name shown by passkey prompts. Default: the ID.
+	Name string `json:"name,omitempty"`
+
+	// Origins that may use it. Default: the portal's origin.
+	Origins []string `json:"origins,omitempty"`
+}
+
+// MagicLink configures sign-in by e-mailed link.
+type MagicLink struct {
+	// How long a link works, for user pools that we run ourselves (with Cognito the trigger decides). Default: 15m.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+}
+
+// SignUp says who may create an account.
+type SignUp struct {
+	// "open", "domains" or "closed". Default: "closed".
+	Mode string `json:"mode,omitempty"`
+
+	// E-mail domains for the mode "domains", such as "example.com". Subdomains are not included.
+	Domains []string `json:"domains,omitempty"`
+}
+
+// Session says how long people stay signed in.
+type Session struct {
+	// A session ends after this long without a request. Default: 8h.
+	IdleTimeout caddy.Duration `json:"idle_timeout,omitempty"`
+
+	// A session ends this long after sign-in, however busy it is. Default: 24h.
+	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// ID-token claims to keep beside user name, e-mail and groups, for rules and headers. Default: none.
+	Claims []string `json:"claims,omitempty"`
+}
+
+// Branding is the look of the pages.
+type Branding struct {
+	// Name of the product or organisation. Default: the relying party's name.
+	Name string `json:"name,omitempty"`
+
+	// Path of a logo on the portal's own origin. Default: none.
+	Logo string `json:"logo,omitempty"`
+
+	// Accent colour as "#rrggbb". Default: a blue.
+	Accent string `json:"accent,omitempty"`
+
+	// CSS to append to the stylesheet. Default: none.
+	CSS string `json:"css,omitempty"`
+}
+
+// provision checks the realm and loads its guests. Errors name the option, for JSON has no lines.
+func (r *Realm) provision(ctx caddy.Context, name string) error {
+	if err := r.replacePlaceholders(); err != nil {
+		return err
+	}
+	if err := r.parseOrigins(); err != nil {
+		return err
+	}
+	if err := r.parsePasskeys(); err != nil {
+		return err
+	}
+	if err := r.parseSession(); err != nil {
+		return err
+	}
+	if err := r.loadGuests(ctx); err != nil {
+		return err
+	}
+	if err := r.checkSignUp(); err != nil {
+		return err
+	}
+	if _, err := templates.New(r.pageOptions()); err != nil {
+		return fmt.Errorf("branding or templates: %w", err)
+	}
+	if r.SharedHost {
+		ctx.Logger().Named(name).Warn("shared_host: an application on the portal's origin can act on the account page as whoever is signed in; give the portal a host of its own")
+	}
+	return nil
+}
+
+func (r *Realm) replacePlaceholders() error {
+	repl := caddy.NewReplacer()
+	fields := []*string{&r.Portal, &r.Templates}
+	for i := range r.Applications {
+		fields = append(fields, &r.Applications[i])
+	}
+	for _, field := range fields {
+		value, err := repl.ReplaceOrErr(*field, true, true)
+		if err != nil {
+			return err
+		}
+		*field = value
+	}
+	return nil
+}
+
+func (r *Realm) parseOrigins() error {
+	if r.Portal == "" {
+		return errors.New("portal is missing: add `portal https://auth.example.com/auth/`")
+	}
+	var err error
+	if r.portalURL, r.portalOrigin, err = parsePortal(r.Portal); err != nil {
+		return err
+	}
+	if len(r.Applications) == 0 {
+		return errors.New("applications is missing: list the origins behind the guard, as in `applications https://legacy.example.com`")
+	}
+	r.applications = nil
+	for _, s := range r.Applications {
+		o, err := parseOrigin(s)
+		if err != nil {
+			return fmt.Errorf("applications: %w", err)
+		}
+		if o.covers(r.portalOrigin) && !o.wildcard && !r.SharedHost {
+			return fmt.Errorf("applications: %s is the portal's own origin; give the portal a host of its own, or accept the risk with `shared_host`", s)
+		}
+		if o.scheme != r.portalOrigin.scheme {
+			return fmt.Errorf("applications: %s and the portal %s must use the same scheme", s, r.portalOrigin)
+		}
+		r.applications = append(r.applications, o)
+	}
+	return nil
+}
+
+// parsePortal reads the portal's URL.
+func parsePortal(s string) (*url.URL, origin, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, origin{}, fmt.Errorf("portal: %q is not the URL of a folder: write it as https://auth.example.com/auth/", s)
+	}
+	o, err := originOf(u)
+	if err != nil {
+		return nil, origin{}, fmt.Errorf("portal: %w", err)
+	}
+	if o.wildcard {
+		return nil, origin{}, fmt.Errorf("portal: %q must name one host", s)
+	}
+	path := u.EscapedPath()
+	if path == "" || path == "/" {
+		path = "/auth/"
+	}
+	if !strings.HasSuffix(path, "/") || strings.ContainsAny(path, "%\\;") || strings.Contains(path, "//") || strings.Contains(path, "/.") {
+		return nil, origin{}, fmt.Errorf("portal: the path %q must end in a slash and be plain, as in /auth/", path)
+	}
+	portal, err := url.Parse(o.String() + path)
+	return portal, o, err
+}
+
+func (r *Realm) parsePasskeys() error {
+	if r.Passkeys == nil || len(r.Passkeys.RelyingParties) == 0 {
+		return fmt.Errorf("passkeys: relying_party is missing: add `passkeys { relying_party %s \"Your name\" }`", r.portalOrigin.host)
+	}
+	r.passkeys = passkey.Settings{
+		UserVerification: r.Passkeys.UserVerification,
+		Attestation:      r.Passkeys.Attestation,
+		Attachment:       r.Passkeys.Attachment,
+		Algorithms:       r.Passkeys.Algorithms,
+	}
+	for _, rp := range r.Passkeys.RelyingParties {
+		name, origins := rp.Name, slices.Clone(rp.Origins)
+		if name == "" {
+			name = rp.ID
+		}
+		if len(origins) == 0 {
+			origins = []string{r.portalOrigin.String()}
+		}
+		r.passkeys.RelyingParties = append(r.passkeys.RelyingParties, passkey.RelyingParty{ID: rp.ID, Name: name, Origins: origins})
+	}
+	if err := r.passkeys.Validate(); err != nil {
+		return fmt.Errorf("passkeys: %w", err)
+	}
+	if !slices.Contains(r.passkeys.RelyingParties[0].Origins, r.portalOrigin.String()) {
+		return fmt.Errorf("passkeys: the first relying_party, %s, does not list the portal's origin %s", r.passkeys.RelyingParties[0].ID, r.portalOrigin)
+	}
+	return nil
+}
+
+func (r *Realm) parseSession() error {
+	if r.Session == nil {
+		r.Session = new(Session)
+	}
+	s := r.Session
+	if s.IdleTimeout < 0 || s.Lifetime < 0 {
+		return errors.New("session: idle_timeout and lifetime must be positive, as in 8h")
+	}
+	if s.Lifetime == 0 {
+		s.Lifetime = caddy.Duration(max(DefaultLifetime, time.Duration(s.IdleTimeout)))
+	}
+	if s.IdleTimeout == 0 {
+		s.IdleTimeout = caddy.Duration(min(DefaultIdleTimeout, time.Duration(s.Lifetime)))
+	}
+	if s.IdleTimeout > s.Lifetime {
+		return fmt.Errorf("session: idle_timeout (%s) is longer than lifetime (%s), so it would never apply", time.Duration(s.IdleTimeout), time.Duration(s.Lifetime))
+	}
+	if time.Duration(s.IdleTimeout) < time.Minute {
+		return errors.New("session: idle_timeout must be at least 1m")
+	}
+	if r.MagicLink != nil && (r.MagicLink.Lifetime < 0 || time.Duration(r.MagicLink.Lifetime) > time.Hour) {
+		return errors.New("magic_link: lifetime must be between 1m and 1h")
+	}
+	return nil
+}
+
+func (r *Realm) loadGuests(ctx caddy.Context) error {
+	if len(r.UserPoolRaw) == 0 {
+		return errors.New("user_pool is missing: add `user_pool cognito <user pool ID> { … }`, or `user_pool embedded`")
+	}
+	module, err := ctx.LoadModule(r, "UserPoolRaw")
+	if err != nil {
+		return fmt.Errorf("user_pool: %w", err)
+	}
+	provider, ok := module.(UserPoolProvider)
+	if !ok {
+		return fmt.Errorf("user_pool: module %T is not a user pool", module)
+	}
+	r.userPool = provider
+
+	keeper, ok := provider.(CredentialKeeper)
+	keeps := ok && keeper.KeepsCredentials()
+	switch {
+	case len(r.CredentialStoreRaw) == 0 && !keeps:
+		return errors.New("credential_store is missing: say where passkeys are stored, as in `credential_store dynamodb AuthenticatorsTable`")
+	case len(r.CredentialStoreRaw) == 0:
+		return nil
+	case keeps:
+		return errors.New("credential_store: this user pool stores passkeys itself; remove the option")
+	}
+	module, err = ctx.LoadModule(r, "CredentialStoreRaw")
+	if err != nil {
+		return fmt.Errorf("credential_store: %w", err)
+	}
+	if r.credentials, ok = module.(CredentialStoreProvider); !ok {
+		return fmt.Errorf("credential_store: module %T is not a credential store", module)
+	}
+	return nil
+}
+
+func (r *Realm) checkSignUp() error {
+	if r.SignUp == nil {
+		r.SignUp = &SignUp{Mode: SignUpClosed}
+	}
+	switch r.SignUp.Mode {
+	case SignUpOpen, SignUpClosed, "":
+		if len(r.SignUp.Domains) > 0 {
+			return fmt.Errorf("sign_up %s takes no domains; write `sign_up domains %s`", r.SignUp.Mode, strings.Join(r.SignUp.Domains, " "))
+		}
+	case SignUpDomains:
+		if len(r.SignUp.Domains) == 0 {
+			return errors.New("sign_up domains needs at least one domain, as in `sign_up domains example.com`")
+		}
+	default:
+		return fmt.Errorf("sign_up: %q is not a mode: use open, domains or closed", r.SignUp.Mode)
+	}
+	if r.SignUp.Mode == "" {
+		r.SignUp.Mode = SignUpClosed
+	}
+	if r.SignUp.Mode != SignUpClosed && r.MagicLink == nil {
+		return fmt.Errorf("sign_up %s needs `magic_link`: a new user proves the address by the link", r.SignUp.Mode)
+	}
+	if enforcer, ok := r.userPool.(SignUpEnforcer); ok && r.SignUp.Mode != SignUpOpen && !enforcer.EnforcesSignUp() {
+		return fmt.Errorf("sign_up %s cannot be enforced on a public app client, which lets anyone call SignUp directly: add client_secret, or attach our PreSignUp trigger and say pre_sign_up_enforced", r.SignUp.Mode)
+	}
+	return nil
+}
+
+// isApplication reports whether the origin is a listed application's. A wildcard never covers the portal's own host.
+func (r *Realm) isApplication(o origin) bool {
+	for _, app := range r.applications {
+		if app.covers(o) {
+			return !app.wildcard || !r.portalOrigin.covers(o)
+		}
+	}
+	return false
+}
+
+func (r *Realm) productName() string {
+	if r.Branding != nil && r.Branding.Name != "" {
+		return r.Branding.Name
+	}
+	return r.passkeys.RelyingParties[0].Name
+}
+
+func (r *Realm) pageOptions() templates.Options {
+	o := templates.Options{Base: r.portalURL.Path, Branding: templates.Branding{Name: r.productName()}}
+	if b := r.Branding; b != nil {
+		o.Branding.LogoURL, o.Branding.Accent, o.Branding.CSS = b.Logo, b.Accent, b.CSS
+	}
+	if r.Templates != "" {
+		o.Directory = os.DirFS(r.Templates)
+	}
+	return o
+}
+
+func (r *Realm) linkLifetime() time.Duration {
+	if r.MagicLink == nil || r.MagicLink.Lifetime == 0 {
+		return DefaultLinkLifetime
+	}
+	return time.Duration(r.MagicLink.Lifetime)
+}

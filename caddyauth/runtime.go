@@ -1,0 +1,204 @@
+package caddyauth
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/internal/token"
+	"github.com/caddy-cognito/passwordless/passkey"
+	"github.com/caddy-cognito/passwordless/templates"
+	"github.com/caddy-cognito/passwordless/userpool"
+)
+
+// realm is a Realm at work. It is read-only once opened; its parts are safe for concurrent use.
+type realm struct {
+	name   string
+	config *Realm
+	portal *url.URL // its path ends in "/"
+	secure bool     // the portal is https: "__Host-" cookies and HSTS
+
+	pool        userpool.Pool
+	verifier    *token.Verifier
+	credentials passkey.Store
+	ceremonies  *passkey.Ceremonies
+	sessions    *session.Manager
+	notifier    Notifier // may be nil
+	pages       *templates.Pages
+
+	sessionCookie, nonceCookie, browserCookie session.Cookie
+
+	logger *zap.Logger
+	now    func() time.Time
+	rand   io.Reader
+
+	closers []func() error
+}
+
+// verifiers keeps JWKS caches over configuration reloads, keyed by every setting that shapes one.
+var verifiers = caddy.NewUsagePool()
+
+type sharedVerifier struct{ *token.Verifier }
+
+func (sharedVerifier) Destruct() error { return nil }
+
+// openRealm does what provision must not: it reads keys from storage, opens the pool and starts watching the deny list.
+func openRealm(ctx caddy.Context, name string, config *Realm) (_ *realm, err error) {
+	rt := &realm{
+		name:   name,
+		config: config,
+		portal: config.portalURL,
+		secure: config.portalURL.Scheme == "https",
+		logger: ctx.Logger().Named(name),
+		now:    time.Now,
+		rand:   rand.Reader,
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, rt.close())
+		}
+	}()
+	if rt.pages, err = templates.New(config.pageOptions()); err != nil {
+		return nil, err
+	}
+	opened, err := rt.openPool(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err = rt.openCredentials(ctx, opened); err != nil {
+		return nil, err
+	}
+	if err = rt.openVerifier(opened); err != nil {
+		return nil, err
+	}
+	if err = rt.openSessions(ctx); err != nil {
+		return nil, err
+	}
+	return rt, nil
+}
+
+func (rt *realm) settings() RealmSettings {
+	link := rt.portal.JoinPath("link")
+	return RealmSettings{
+		Name:             rt.name,
+		Portal:           rt.portal,
+		Passkeys:         rt.config.passkeys,
+		LinkRedirectURIs: []string{link.String()},
+		LinkLifetime:     rt.config.linkLifetime(),
+		SignUpMode:       rt.config.SignUp.Mode,
+		SignUpDomains:    rt.config.SignUp.Domains,
+		Product:          rt.config.productName(),
+		Logger:           rt.logger,
+		Now:              rt.now,
+		Rand:             rt.rand,
+	}
+}
+
+func (rt *realm) openPool(ctx caddy.Context) (OpenedPool, error) {
+	opened, err := rt.config.userPool.OpenUserPool(ctx, rt.settings())
+	if err != nil {
+		return OpenedPool{}, fmt.Errorf("opening the user pool: %w", err)
+	}
+	if opened.Close != nil {
+		rt.closers = append(rt.closers, opened.Close)
+	}
+	rt.pool, rt.notifier, rt.credentials = opened.Pool, opened.Notifier, opened.Credentials
+	return opened, nil
+}
+
+func (rt *realm) openCredentials(ctx caddy.Context, opened OpenedPool) error {
+	if rt.config.credentials != nil {
+		store, err := rt.config.credentials.OpenCredentialStore(ctx, rt.settings())
+		if err != nil {
+			return fmt.Errorf("opening the credential store: %w", err)
+		}
+		rt.credentials = store
+	}
+	if rt.credentials == nil {
+		return errors.New("the user pool brought no credential store")
+	}
+	rt.ceremonies = &passkey.Ceremonies{Settings: rt.config.passkeys, Store: rt.credentials, Now: rt.now, Rand: rt.rand}
+	return nil
+}
+
+func (rt *realm) openVerifier(opened OpenedPool) error {
+	key := strings.Join([]string{opened.Issuer, opened.JWKSURL, opened.ClientID}, "\n")
+	shared, _, err := verifiers.LoadOrNew(key, func() (caddy.Destructor, error) {
+		v, err := token.NewVerifier(token.Options{
+			Issuer:     opened.Issuer,
+			JWKSURL:    opened.JWKSURL,
+			ClientIDs:  []string{opened.ClientID},
+			HTTPClient: opened.HTTPClient,
+			Now:        rt.now,
+		})
+		return sharedVerifier{v}, err
+	})
+	if err != nil {
+		return err
+	}
+	rt.closers = append(rt.closers, func() error {
+		_, err := verifiers.Delete(key)
+		return err
+	})
+	rt.verifier = shared.(sharedVerifier).Verifier
+	return nil
+}
+
+func (rt *realm) openSessions(ctx caddy.Context) error {
+	storage := ctx.Storage()
+	lifetime := time.Duration(rt.config.Session.Lifetime)
+	keys, err := session.OpenKeyRing(ctx, storage, "passwordless/"+rt.name+"/keys", session.KeyRingOptions{
+		Now: rt.now, Rand: rt.rand, Keep: lifetime,
+	})
+	if err != nil {
+		return fmt.Errorf("opening the cookie keys: %w", err)
+	}
+	rt.sessions = &session.Manager{
+		Settings: session.Settings{
+			Realm:       rt.name,
+			IdleTimeout: time.Duration(rt.config.Session.IdleTimeout),
+			Lifetime:    lifetime,
+		},
+		Keys:      keys,
+		Storage:   storage,
+		Refresher: poolRefresher{rt},
+		Now:       rt.now,
+		Rand:      rt.rand,
+		Logger:    ctx.Slogger().With("realm", rt.name),
+	}
+	rt.sessionCookie = session.SessionCookie(rt.secure)
+	rt.nonceCookie = session.NonceCookie(rt.secure)
+	rt.browserCookie = session.BrowserCookie(rt.secure)
+
+	watch, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		rt.sessions.Run(watch)
+	}()
+	rt.closers = append(rt.closers, func() error {
+		stop()
+		<-done
+		return nil
+	})
+	return nil
+}
+
+// close releases what openRealm took, last first.
+func (rt *realm) close() error {
+	var errs []error
+	for i := len(rt.closers) - 1; i >= 0; i-- {
+		errs = append(errs, rt.closers[i]())
+	}
+	rt.closers = nil
+	return errors.Join(errs...)
+}
