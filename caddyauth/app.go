@@ -114,8 +114,11 @@ func (a *App) realm(_ context.Context, name string) (*realm, error) {
 // fails `caddy validate`.
 func appOf(ctx caddy.Context, realmName string) (*App, error) {
 	module, err := ctx.AppIfConfigured(appName)
-	if err != nil || module == nil {
+	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil, errors.New("the global option `passwordless { … }` is missing: it names the portal, the applications, the user pool and the relying party")
+	}
+	if err != nil {
+		return nil, err
 	}
 	app, ok := module.(*App)
 	if !ok {

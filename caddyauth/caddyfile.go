@@ -43,7 +43,7 @@ func init() {
 //		branding {
 //			name   <name>
 //			logo   <path>
-//			accent <#rrggbb>
+//			accent "<#rrggbb>"
 //			css    <css>
 //		}
 //		templates <directory>
@@ -154,7 +154,12 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return unmarshalBlock(d, "branding", map[string]func() error{
 			"name":   func() error { return stringArgument(d, &b.Name) },
 			"logo":   func() error { return stringArgument(d, &b.Logo) },
-			"accent": func() error { return stringArgument(d, &b.Accent) },
+			"accent": func() error {
+				if !d.AllArgs(&b.Accent) {
+					return d.Err("accent takes one colour in quotes, as in `accent \"#0a6b4f\"`: without them # begins a comment")
+				}
+				return nil
+			},
 			"css":    func() error { return stringArgument(d, &b.CSS) },
 		})
 	case "templates":

@@ -98,7 +98,7 @@ func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm,
 	case below == "sign-out":
 		serve = rt.serveSignOut
 	case strings.HasPrefix(below, "assets/"):
-		http.StripPrefix(rt.portal.Path+"assets", templates.Assets()).ServeHTTP(w, r)
+		http.StripPrefix(rt.portal.Path+"assets", rt.pages.Assets()).ServeHTTP(w, r)
 		return true
 	default:
 		return false

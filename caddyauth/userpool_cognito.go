@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -73,7 +71,6 @@ func (c *CognitoUserPool) clientConfig() userpool.Config {
 		ClientID:     c.ClientID,
 		ClientSecret: c.ClientSecret,
 		Endpoint:     c.Endpoint,
-		HTTPClient:   &http.Client{Timeout: 10 * time.Second},
 	}
 }
 
@@ -86,11 +83,10 @@ func (c *CognitoUserPool) OpenUserPool(_ context.Context, s RealmSettings) (Open
 		return OpenedPool{}, err
 	}
 	return OpenedPool{
-		Pool:       client,
-		Issuer:     client.Issuer(),
-		JWKSURL:    client.JWKSURL(),
-		ClientID:   c.ClientID,
-		HTTPClient: config.HTTPClient,
+		Pool:     client,
+		Issuer:   client.Issuer(),
+		JWKSURL:  client.JWKSURL(),
+		ClientID: c.ClientID,
 	}, nil
 }
 

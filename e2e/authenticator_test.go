@@ -24,6 +24,7 @@ func attach(b *tab, passkeys ...*webauthn.Credential) *authenticator {
 			Ctap2version:                webauthn.Ctap2versionCtap21,
 			Transport:                   webauthn.AuthenticatorTransportInternal,
 			HasResidentKey:              true,
+			HasCmtgKey:                  true,
 			HasUserVerification:         true,
 			IsUserVerified:              true,
 			AutomaticPresenceSimulation: true,
@@ -34,6 +35,8 @@ func attach(b *tab, passkeys ...*webauthn.Credential) *authenticator {
 	}
 	a := &authenticator{b, added.AuthenticatorID}
 	for _, passkey := range passkeys {
+		// What GetCredentials reports of these keys, AddCredential does not take back.
+		passkey.CmtgKeys, passkey.ActiveCmtgKeyIndex = nil, nil
 		_, err := chromedp.Call(b.ctx, webauthn.AddCredential, webauthn.AddCredentialParams{AuthenticatorID: a.id, Credential: passkey})
 		if err != nil {
 			b.t.Fatal(err)

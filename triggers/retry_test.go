@@ -142,4 +142,3 @@ func TestVerifyWithoutNonceHasNoExemption(t *testing.T) {
 		}
 	}
 }
-
