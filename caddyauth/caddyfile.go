@@ -152,15 +152,15 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		b := new(Branding)
 		r.Branding = b
 		return unmarshalBlock(d, "branding", map[string]func() error{
-			"name":   func() error { return stringArgument(d, &b.Name) },
-			"logo":   func() error { return stringArgument(d, &b.Logo) },
+			"name": func() error { return stringArgument(d, &b.Name) },
+			"logo": func() error { return stringArgument(d, &b.Logo) },
 			"accent": func() error {
 				if !d.AllArgs(&b.Accent) {
 					return d.Err("accent takes one colour in quotes, as in `accent \"#0a6b4f\"`: without them # begins a comment")
 				}
 				return nil
 			},
-			"css":    func() error { return stringArgument(d, &b.CSS) },
+			"css": func() error { return stringArgument(d, &b.CSS) },
 		})
 	case "templates":
 		return stringArgument(d, &r.Templates)

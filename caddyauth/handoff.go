@@ -46,7 +46,7 @@ func (rt *realm) finish(_ http.ResponseWriter, r *http.Request, flow Flow, sess 
 	}
 	targetOrigin, err := originOf(target)
 	if err != nil {
-		return account, nil
+		return "", err
 	}
 	if rt.config.portalOrigin.covers(targetOrigin) {
 		return relativeReturn(target, flow.Fragment), nil

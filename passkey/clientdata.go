@@ -84,11 +84,11 @@ func uniqueMembers(raw []byte) (map[string]json.RawMessage, error) {
 			return nil, errors.New("not a JSON object")
 		}
 		name, ok := t.(string)
-		if fold := strings.ToLower(name); !ok || folded[fold] {
+		fold := strings.ToLower(name)
+		if !ok || folded[fold] {
 			return nil, errors.New("a member comes twice")
-		} else {
-			folded[fold] = true
 		}
+		folded[fold] = true
 		if slices.ContainsFunc(decisiveMembers, func(own string) bool { return own != name && strings.EqualFold(own, name) }) {
 			return nil, errors.New("a member is misspelt")
 		}

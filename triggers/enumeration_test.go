@@ -101,7 +101,8 @@ func TestNonceIsHidden(t *testing.T) {
 			}
 		}
 	}
-	if p.initiate(alice).private[challenge.ParamNonce] == p.initiate(alice).private[challenge.ParamNonce] {
+	first, second := p.initiate(alice), p.initiate(alice)
+	if first.private[challenge.ParamNonce] == second.private[challenge.ParamNonce] {
 		t.Error("two sessions share a nonce")
 	}
 }

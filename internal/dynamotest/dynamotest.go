@@ -20,7 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// Folder, below the repository's root, where `make test` installs the npm package.
+// Folder is where `make test` installs the npm package, below the repository's root.
 const Folder = "bin/npm"
 
 // startTimeout is generous: a JVM on a busy machine takes several seconds.

@@ -145,8 +145,10 @@ func (b *Inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(page.String())) // the caller has gone
 	case "/messages.json":
 		b.serveMessages(w, r)
-	case "/inbox.js", "/inbox.css":
-		http.ServeFileFS(w, r, inboxFiles, "inbox"+r.URL.Path)
+	case "/inbox.js":
+		http.ServeFileFS(w, r, inboxFiles, "inbox/inbox.js")
+	case "/inbox.css":
+		http.ServeFileFS(w, r, inboxFiles, "inbox/inbox.css")
 	default:
 		http.NotFound(w, r)
 	}

@@ -19,7 +19,7 @@ func checkFile(path string) error {
 	if err != nil {
 		return openError(path, err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }() // read-only: nothing can be lost
 	err = db.View(func(tx *bbolt.Tx) error {
 		file, err := os.Open(path)
 		if err != nil {

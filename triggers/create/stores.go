@@ -46,11 +46,11 @@ type Signer interface {
 type LeaseState int
 
 const (
-	// LeaseHeld: the operation is ours until the lease ends. Do it, then call Sent.
+	// LeaseHeld says that the operation is ours until the lease ends. Do it, then call Sent.
 	LeaseHeld LeaseState = iota + 1
-	// LeaseRunning: another call with the same operation is at work. Answer as if it were done.
+	// LeaseRunning says that another call with the same operation is at work. Answer as if it were done.
 	LeaseRunning
-	// LeaseSent: the operation was done before. Answer without doing it again.
+	// LeaseSent says that the operation was done before. Answer without doing it again.
 	LeaseSent
 )
 
