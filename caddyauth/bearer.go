@@ -14,6 +14,7 @@ import (
 	httpauth "github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
+	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
@@ -24,7 +25,8 @@ func init() {
 // Bearer lets API clients in who bring a token of the realm's user pool as `Authorization: Bearer` (RFC 6750). It answers 401 to
 // all others and never redirects. Placeholders: {http.auth.user.id} (the user name), {http.auth.user.subject},
 // {http.auth.user.email}, {http.auth.user.email_verified}, {http.auth.user.groups}, {http.auth.user.client_id}. Identity headers
-// of the guard, which a client might forge, are removed. A token works until it expires, also after a sign-out.
+// of the guard, which a client might forge, are removed. A sign-out at the portal ends the token; one made elsewhere cannot be seen
+// in it before it expires.
 type Bearer struct {
 	// Name of the realm. Default: "default".
 	Realm string `json:"realm,omitempty"`
@@ -83,6 +85,13 @@ func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.
 	if err != nil {
 		b.logger.Debug("refused a bearer token", zap.Error(err))
 		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q, error=\"invalid_token\"", b.Realm))
+		return httpauth.User{}, false, nil
+	}
+	switch err := rt.sessions.CheckBearer(claims.OriginJTI, claims.Subject, claims.AuthTime); {
+	case errors.Is(err, session.ErrUnavailable):
+		return httpauth.User{}, false, err
+	case err != nil:
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q, error=\"invalid_token\", error_description=\"signed out\"", b.Realm))
 		return httpauth.User{}, false, nil
 	}
 	w.Header().Del("Cache-Control") // RFC 9111, section 3.5: answers to requests with Authorization are private already
