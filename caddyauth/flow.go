@@ -31,6 +31,17 @@ type Flow struct {
 	Browser   string    `json:"b,omitempty"` // binds the flow to the browser cookie on the portal
 	Issued    time.Time `json:"t"`
 	Attempt   int       `json:"a,omitempty"` // handoffs tried for this flow, so that a refused cookie cannot loop
+	StepUp    *StepUp   `json:"s,omitempty"` // set when a guard sent someone who is signed in
+}
+
+// StepUp is what a guard asks of someone who is signed in: one of the factors, passed no longer than MaxAge ago.
+type StepUp struct {
+	Factors     []session.Factor `json:"f,omitempty"` // any of these; empty: any factor
+	MaxAge      time.Duration    `json:"m"`
+	Subject     string           `json:"u"`           // the person of the session; nobody else may finish it
+	Session     string           `json:"i"`           // [session.PublicID] of the session that is stepped up
+	Transaction string           `json:"x,omitempty"` // what is approved; goes to the upstream and into the token
+	Kept        string           `json:"k,omitempty"` // names the request body that waits to be sent again
 }
 
 func (rt *realm) flowBinding() session.Binding {

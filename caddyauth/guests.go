@@ -61,7 +61,9 @@ type RealmSettings struct {
 	Passkeys         passkey.Settings
 	LinkRedirectURIs []string // where magic links may point: origin and path
 	LinkLifetime     time.Duration
-	SignUpMode       string // "open", "domains", "closed"
+	MagicLinkCode    bool   // mails carry a short code beside the link
+	SMSStepUp        bool   // codes by SMS are offered for step-up
+	SignUpMode       string // "open", "domains", "invitation", "closed"
 	SignUpDomains    []string
 	Product          string // name shown in mails
 	Logger           *zap.Logger

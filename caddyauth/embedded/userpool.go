@@ -172,6 +172,8 @@ func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 		Passkeys:            s.Passkeys,
 		RedirectURIs:        s.LinkRedirectURIs,
 		LinkLifetime:        s.LinkLifetime,
+		MagicLinkCode:       s.MagicLinkCode,
+		SMSStepUp:           s.SMSStepUp,
 		SignUp:              localpool.SignUpPolicy{Mode: s.SignUpMode, Domains: s.SignUpDomains},
 		Product:             s.Product,
 		From:                p.From,

@@ -32,6 +32,10 @@ type Config struct {
 	RedirectURIs []string
 	// LinkLifetime of a magic link. Default: 15 minutes.
 	LinkLifetime time.Duration
+	// MagicLinkCode puts a short code beside the link into mails. Default: false.
+	MagicLinkCode bool
+	// SMSStepUp offers step-up by a code sent to the user's verified phone. Default: false.
+	SMSStepUp bool
 	// SignUp says who may sign up. Default: everybody.
 	SignUp SignUpPolicy
 
