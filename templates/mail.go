@@ -30,6 +30,7 @@ type MagicLinkData struct {
 	Link     string
 	Host     string        // that asked; "" leaves it out
 	ValidFor time.Duration // 0 leaves it out; shown in minutes
+	Code     string        // short code beside the link; "" leaves it out. It needs Host: where it may be entered
 }
 
 // PasskeyMailData is what the mail about a changed passkey tells.
@@ -42,9 +43,12 @@ type PasskeyMailData struct {
 // MagicLinkMail writes the mail with a sign-in link. The locale may be a tag such as "de-AT", an Accept-Language header or "";
 // English where we have no translation.
 func MagicLinkMail(locale string, d MagicLinkData) (Message, error) {
-	d.Product, d.Host, d.Link = oneLine(d.Product), oneLine(d.Host), oneLine(d.Link)
+	d.Product, d.Host, d.Link, d.Code = oneLine(d.Product), oneLine(d.Host), oneLine(d.Link), oneLine(d.Code)
 	if d.Link == "" {
 		return Message{}, errors.New("writing the mail: there is no link")
+	}
+	if d.Code != "" && d.Host == "" {
+		return Message{}, errors.New("writing the mail: a code without the host where it may be entered")
 	}
 	lang := match(locale)
 	subject, err := localize(lang, "mail.link.subject", "Product", d.Product)

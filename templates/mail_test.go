@@ -72,6 +72,34 @@ func TestHeaderInjection(t *testing.T) {
 	}
 }
 
+// A code is shown with the host where it may be entered, in every language; without a code nothing speaks of one.
+func TestMailWithCode(t *testing.T) {
+	for _, locale := range Locales() {
+		d := MagicLinkData{Product: "Example", Link: link, Host: "auth.example.com", ValidFor: 15 * time.Minute}
+		without, err := MagicLinkMail(locale, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Code = "ABCD-2345"
+		m, err := MagicLinkMail(locale, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(m.Text, "\nABCD-2345\n") || !strings.Contains(m.HTML, ">ABCD-2345<") || m.Subject != without.Subject {
+			t.Errorf("%s: %s", locale, m.Text)
+		}
+		if n := strings.Count(m.Text, "auth.example.com"); n != strings.Count(without.Text, "auth.example.com")+1 {
+			t.Errorf("%s: the host of the code is missing: %s", locale, m.Text)
+		}
+		if strings.Contains(without.Text, "ABCD") || strings.Contains(without.Text, "\n\n\n") || strings.Contains(m.Text, "\n\n\n") {
+			t.Errorf("%s: %q", locale, without.Text)
+		}
+	}
+	if m, err := MagicLinkMail("en", MagicLinkData{Link: link, Code: "ABCD-2345"}); err == nil || m != (Message{}) {
+		t.Error("a code without the host where it may be entered")
+	}
+}
+
 func TestMailRefuses(t *testing.T) {
 	if m, err := MagicLinkMail("en", MagicLinkData{Product: "Example"}); err == nil || m != (Message{}) {
 		t.Error("a mail without a link")

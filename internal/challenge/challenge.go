@@ -22,6 +22,7 @@ const (
 	KeyAlreadyHaveMagicLink = "alreadyHaveMagicLink" // "yes" or "no"
 	KeyMagicLinkCode        = "magicLinkCode"        // "yes" asks for a short code beside the link
 	KeyAttemptID            = "attemptId"            // binds the proof-of-method receipt to one sign-in
+	KeyFirstFactorToken     = "jwt"                  // access token that proves a first factor, before an SMS goes out
 )
 
 // AnswerAuthParameters answers round one when the proof comes in a later round.
@@ -34,6 +35,8 @@ const (
 	ParamPhoneNumber  = "phoneNumber"
 	ParamSecretCode   = "secretCode" // private only
 	ParamNonce        = "nonce"      // private only: 16 random bytes, base64url, new for each Cognito session
+	ParamOperation    = "operation"  // private only: [OperationKey] of the mail that a short code came with, base64url
+	ParamPasskeys     = "passkeys"   // private only: every passkey of the user, as package passkey encodes them
 )
 
 // Values of [ParamChallenge].

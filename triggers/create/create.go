@@ -60,6 +60,11 @@ type MagicLink struct {
 	Outstanding int           // links a user may have open; 0: 3
 	PerHour     int           // mails a user may get in an hour; 0: 10
 
+	// Code puts a short code beside the link, for those who read their mail on another device: only where the client asks for it (client
+	// metadata magicLinkCode=yes). It signs in the very session that asked, so that people can be talked into telling it.
+	// The stores of verify must then find links by their Operation. Default: false.
+	Code bool
+
 	// Content writes the mail; nil: [templates.MagicLinkMail].
 	Content func(locale string, d templates.MagicLinkData) (templates.Message, error)
 }
@@ -83,10 +88,17 @@ type SMS struct {
 	Salt    string // that of the secrets table
 	Product string // the name in the message
 
+	// FirstFactor must have proven the user before a code goes out; nil: Verify alone asks for that proof, and whoever knows a name can
+	// have messages sent, up to PerDay.
+	FirstFactor FirstFactor
+	// Origins are those of the pages that take the code, such as "https://auth.example.com": the message names the host for the
+	// browser to fill the code in there only. The client says which one by redirectUri; without it, one that stands alone is meant.
+	Origins []string
+
 	Length int // digits, 4 to 10; 0: 6
 	PerDay int // messages a user may get in a day; 0: 10
 	// AllowUnverifiedPhones sends to numbers that were never verified.
 	AllowUnverifiedPhones bool
-	// Content writes the message; nil: "<code> is your <product> code."
-	Content func(locale, product, code string) (string, error)
+	// Content writes the message; nil: [templates.SMSText].
+	Content func(locale string, d templates.SMSData) (string, error)
 }

@@ -23,16 +23,7 @@ func (h *Handler) derive(fields ...string) []byte {
 
 // digits derives n decimal digits, each of the ten equally likely.
 func (h *Handler) digits(n int, fields ...string) string {
-	const even = 250 // the largest multiple of ten that fits a byte
-	var b strings.Builder
-	for block := 0; b.Len() < n; block++ {
-		for _, v := range h.derive(append(fields, string(rune(block)))...) {
-			if v < even && b.Len() < n {
-				b.WriteByte('0' + v%10)
-			}
-		}
-	}
-	return b.String()
+	return h.characters("0123456789", n, fields...)
 }
 
 // fakeBasis names a user in fakes. It is the same before and after sign-up by mail address, and in any spelling.

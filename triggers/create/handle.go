@@ -71,12 +71,15 @@ func (h *Handler) authParameters(ctx context.Context, e event) (event, error) {
 	public := map[string]string{challenge.ParamChallenge: challenge.ProvideAuthParameters}
 	private := map[string]string{challenge.ParamChallenge: challenge.ProvideAuthParameters, challenge.ParamNonce: nonce}
 	if h.Passkeys != nil {
-		options, err := h.passkeyOptions(ctx, e)
+		options, carried, err := h.passkeyOptions(ctx, e)
 		if err != nil {
 			return e, h.fail(ctx, "passkeys are not available at the moment", err)
 		}
 		public[challenge.ParamFIDO2Options] = options
 		private[challenge.ParamFIDO2Options] = options
+		if carried != "" {
+			private[challenge.ParamPasskeys] = carried
+		}
 	}
 	e.Response.PublicChallengeParameters = public
 	e.Response.PrivateChallengeParameters = private

@@ -40,6 +40,11 @@ func (m *MagicLink) validate() error {
 // magicLink sends a link, if there is anybody to send it to, and answers the same in every case.
 func (h *Handler) magicLink(ctx context.Context, e event) (event, error) {
 	m := h.MagicLink
+	nonce := sessionNonce(e)
+	if round := codeRound(e.Request.Session); round >= 0 && nonce != "" {
+		// A wrong code: the next try is for the same one, and nothing is mailed.
+		return h.answerCode(e, nonce, round), nil
+	}
 	redirect := e.Request.ClientMetadata[challenge.KeyRedirectURI]
 	host, err := checkRedirect(redirect, m.AllowedRedirects)
 	if errors.Is(err, errRedirect) {
@@ -48,14 +53,22 @@ func (h *Handler) magicLink(ctx context.Context, e event) (event, error) {
 	if err != nil {
 		return e, h.fail(ctx, "magic links are not configured", err)
 	}
-	nonce := sessionNonce(e)
 	op, err := h.operation(nonce, e)
 	if err != nil {
 		return e, h.fail(ctx, "no randomness", err)
 	}
-	send := func(ctx context.Context, now time.Time) error { return h.sendLink(ctx, e, op, redirect, host, now) }
+	round := len(e.Request.Session)
+	message := templates.MagicLinkData{Product: m.Product, Host: host, ValidFor: cmp.Or(m.Lifetime, 900*time.Second)}
+	withCode := m.Code && nonce != "" && e.Request.ClientMetadata[challenge.KeyMagicLinkCode] == "yes"
+	if withCode {
+		message.Code = challenge.FormatCode(h.linkCode(e, nonce, round))
+	}
+	send := func(ctx context.Context, now time.Time) error { return h.sendLink(ctx, e, op, redirect, message, now) }
 	if err := h.once(ctx, m.Leases, op, send); err != nil {
 		return e, h.fail(ctx, "the magic link could not be sent", err)
+	}
+	if withCode {
+		return h.answerCode(e, nonce, round), nil
 	}
 	e.Response.PublicChallengeParameters = map[string]string{}
 	e.Response.PrivateChallengeParameters = present(map[string]string{
@@ -114,15 +127,14 @@ func (h *Handler) once(ctx context.Context, leases Leases, op [sha256.Size]byte,
 
 // sendLink makes, stores and mails one link. For a user who cannot get mail it does all but the mailing, so that calls and times
 // stay alike.
-func (h *Handler) sendLink(ctx context.Context, e event, op [sha256.Size]byte, redirect, host string, now time.Time) error {
+func (h *Handler) sendLink(ctx context.Context, e event, op [sha256.Size]byte, redirect string, content templates.MagicLinkData, now time.Time) error {
 	m := h.MagicLink
 	l := Link{
 		UserNameHash: challenge.TableHash(m.Salt, []byte(e.UserName)),
 		IssuedAt:     time.Unix(now.Unix(), 0),
 		Operation:    op,
 	}
-	lifetime := cmp.Or(m.Lifetime, 900*time.Second)
-	l.Expires = time.Unix(l.IssuedAt.Add(lifetime).Unix(), 0)
+	l.Expires = time.Unix(l.IssuedAt.Add(content.ValidFor).Unix(), 0)
 	if m.Limiter != nil {
 		key := limiterKey("magic link", l.UserNameHash)
 		ok, err := m.Limiter.Take(ctx, key, op, cmp.Or(m.PerHour, 10), time.Hour, now)
@@ -154,10 +166,8 @@ func (h *Handler) sendLink(ctx context.Context, e event, op [sha256.Size]byte, r
 	if to == "" {
 		return nil
 	}
-	link := challenge.Link{Raw: message, Signature: signature}
-	if err := m.mail(ctx, to, e.Request.UserAttributes["locale"], templates.MagicLinkData{
-		Product: m.Product, Link: link.URL(redirect), Host: host, ValidFor: lifetime,
-	}); err != nil {
+	content.Link = challenge.Link{Raw: message, Signature: signature}.URL(redirect)
+	if err := m.mail(ctx, to, e.Request.UserAttributes["locale"], content); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}

@@ -5,13 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/templates"
 )
+
+// maxFirstFactor bounds the token that proves a first factor, in bytes.
+const maxFirstFactor = 8 << 10
 
 // phoneNumber is E.164.
 var phoneNumber = regexp.MustCompile(`^\+[1-9][0-9]{5,14}$`)
@@ -25,44 +31,40 @@ func (s *SMS) validate() error {
 	case s.PerDay < 0:
 		return errors.New("create: the limit of messages a day is negative")
 	}
+	for _, o := range s.Origins {
+		if _, err := plainURL(o); err != nil {
+			return fmt.Errorf("create: origin %q of SMS codes: %w", o, err)
+		}
+	}
 	return nil
 }
 
 // sms sends a code, if there is a phone to send it to, and answers in one shape. A second round in the same session keeps
 // the code and sends nothing.
 func (h *Handler) sms(ctx context.Context, e event) (event, error) {
-	s := h.SMS
 	nonce := sessionNonce(e)
-	phone := e.Request.UserAttributes["phone_number"]
-	reachable := nonce != "" && !e.Request.UserNotFound && phoneNumber.MatchString(phone) &&
-		(s.AllowUnverifiedPhones || e.Request.UserAttributes["phone_number_verified"] == "true")
-	shown := phone
-	if !reachable {
-		// Verify denies whatever comes without a number.
-		phone, shown = "", "+"+h.digits(11, "phone number", fakeBasis(e))
-	}
-	code, again := previousCode(e)
-	if !again {
-		round := strconv.Itoa(len(e.Request.Session))
-		code = h.digits(cmp.Or(s.Length, 6), "sms code", nonce, round, e.UserPoolID, e.UserName)
-		op, err := h.operation(nonce, e)
+	phone := h.SMS.reachablePhone(e, nonce)
+	round, code := codeBefore(e.Request.Session)
+	if code == "" {
+		proven, err := h.SMS.firstFactor(ctx, e)
 		if err != nil {
-			return e, h.fail(ctx, "no randomness", err)
-		}
-		send := func(ctx context.Context, now time.Time) error {
-			key := limiterKey("sms", challenge.TableHash(s.Salt, []byte(e.UserName)))
-			ok, err := s.Limiter.Take(ctx, key, op, cmp.Or(s.PerDay, 10), 24*time.Hour, now)
-			if err != nil {
-				return fmt.Errorf("%w: counting messages: %w", errRefused, err)
-			}
-			if !ok || !reachable {
-				return nil
-			}
-			return s.text(ctx, phone, e.Request.UserAttributes["locale"], code)
-		}
-		if err := h.once(ctx, s.Leases, op, send); err != nil {
 			return e, h.fail(ctx, "the code could not be sent", err)
 		}
+		if !proven {
+			phone = ""
+		}
+		code = h.smsCode(e, nonce, len(e.Request.Session), phone)
+		if err := h.sendCode(ctx, e, nonce, phone, code); err != nil {
+			return e, err
+		}
+	} else if code != h.smsCode(e, nonce, round, phone) {
+		// It was not sent to this phone: there was no proof of a first factor, or the number has changed since.
+		phone = ""
+	}
+	shown := phone
+	if phone == "" {
+		// Verify denies whatever comes without a number.
+		shown = "+" + h.digits(11, "phone number", fakeBasis(e))
 	}
 	e.Response.PublicChallengeParameters = map[string]string{challenge.ParamPhoneNumber: challenge.MaskPhone(shown)}
 	e.Response.PrivateChallengeParameters = present(map[string]string{
@@ -74,12 +76,72 @@ func (h *Handler) sms(ctx context.Context, e event) (event, error) {
 	return e, nil
 }
 
-func (s *SMS) text(ctx context.Context, to, locale, code string) error {
+// reachablePhone is the user's number, or "" where no code may go to it.
+func (s *SMS) reachablePhone(e event, nonce string) string {
+	phone := e.Request.UserAttributes["phone_number"]
+	if nonce == "" || e.Request.UserNotFound || !phoneNumber.MatchString(phone) ||
+		!s.AllowUnverifiedPhones && e.Request.UserAttributes["phone_number_verified"] != "true" {
+		return ""
+	}
+	return phone
+}
+
+// firstFactor asks for the proof where it is wanted, also for those who cannot be reached.
+func (s *SMS) firstFactor(ctx context.Context, e event) (bool, error) {
+	if s.FirstFactor == nil {
+		return true, nil
+	}
+	raw := e.Request.ClientMetadata[challenge.KeyFirstFactorToken]
+	if raw == "" || len(raw) > maxFirstFactor {
+		return false, nil
+	}
+	proven, err := s.FirstFactor.Proves(ctx, raw, e.UserName, e.CallerContext.ClientID)
+	if err != nil {
+		return false, fmt.Errorf("checking the first factor: %w", err)
+	}
+	return proven, nil
+}
+
+// smsCode derives the code of a round. It covers the phone it goes to, so that later rounds can tell, from the code alone, that it went there.
+func (h *Handler) smsCode(e event, nonce string, round int, phone string) string {
+	return h.digits(cmp.Or(h.SMS.Length, 6), "sms code", nonce, strconv.Itoa(round), e.UserPoolID, e.UserName, phone)
+}
+
+// sendCode counts and sends one message; without a phone it does all but the sending.
+func (h *Handler) sendCode(ctx context.Context, e event, nonce, phone, code string) error {
+	s := h.SMS
+	op, err := h.operation(nonce, e)
+	if err != nil {
+		return h.fail(ctx, "no randomness", err)
+	}
+	send := func(ctx context.Context, now time.Time) error {
+		if phone == "" && s.FirstFactor != nil {
+			return nil // a stranger without proof must not use up the user's messages
+		}
+		key := limiterKey("sms", challenge.TableHash(s.Salt, []byte(e.UserName)))
+		ok, err := s.Limiter.Take(ctx, key, op, cmp.Or(s.PerDay, 10), 24*time.Hour, now)
+		if err != nil {
+			return fmt.Errorf("%w: counting messages: %w", errRefused, err)
+		}
+		if !ok || phone == "" {
+			return nil
+		}
+		return s.text(ctx, e, phone, code)
+	}
+	if err := h.once(ctx, s.Leases, op, send); err != nil {
+		return h.fail(ctx, "the code could not be sent", err)
+	}
+	return nil
+}
+
+func (s *SMS) text(ctx context.Context, e event, to, code string) error {
 	content := s.Content
 	if content == nil {
-		content = plainText
+		content = templates.SMSText
 	}
-	body, err := content(locale, s.Product, code)
+	locale := e.Request.UserAttributes["locale"]
+	host := s.host(e.Request.ClientMetadata[challenge.KeyRedirectURI])
+	body, err := content(locale, templates.SMSData{Product: s.Product, Code: code, Host: host})
 	if err != nil {
 		return fmt.Errorf("%w: writing the message: %w", errRefused, err)
 	}
@@ -89,16 +151,34 @@ func (s *SMS) text(ctx context.Context, to, locale, code string) error {
 	return nil
 }
 
-func plainText(_, product, code string) (string, error) {
-	return fmt.Sprintf("%s is your %s code.", code, cmp.Or(product, "sign-in")), nil
+// host is the domain of the page that takes the code, if it is known and listed; browsers take neither ports nor addresses there.
+func (s *SMS) host(redirect string) string {
+	if redirect == "" && len(s.Origins) == 1 {
+		redirect = s.Origins[0]
+	}
+	if _, err := checkRedirect(redirect, s.Origins); err != nil {
+		return ""
+	}
+	u, err := plainURL(redirect)
+	if err != nil {
+		return ""
+	}
+	host := strings.ToLower(u.Hostname())
+	if net.ParseIP(host) != nil {
+		return ""
+	}
+	return host
 }
 
-// previousCode is that of the round before, if it was an SMS round.
-func previousCode(e event) (string, bool) {
-	last := e.Request.Session[len(e.Request.Session)-1]
-	if last == nil {
-		return "", false
+// codeBefore finds the first SMS round, which sent the code, and the code; "" if there was none.
+func codeBefore(session []*events.CognitoEventUserPoolsChallengeResult) (round int, code string) {
+	for i, r := range session {
+		if r == nil {
+			continue
+		}
+		if code, ok := strings.CutPrefix(r.ChallengeMetadata, challenge.MetadataSMS+"-"); ok && code != "" {
+			return i, code
+		}
 	}
-	code, ok := strings.CutPrefix(last.ChallengeMetadata, challenge.MetadataSMS+"-")
-	return code, ok && code != ""
+	return 0, ""
 }

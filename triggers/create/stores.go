@@ -107,6 +107,13 @@ type Limiter interface {
 	Take(ctx context.Context, key, op [sha256.Size]byte, limit int, window time.Duration, now time.Time) (bool, error)
 }
 
+// FirstFactor checks what a client shows before a code is sent to a phone.
+type FirstFactor interface {
+	// Proves reports whether raw is an access token of this very user and client, valid now. What does not verify is no error; an error
+	// says that this cannot be told, and nothing is sent.
+	Proves(ctx context.Context, raw, userName, clientID string) (bool, error)
+}
+
 // Credentials lists a user's passkeys, oldest first. [passkey.Store] satisfies it.
 type Credentials interface {
 	List(ctx context.Context, userHandle, relyingPartyID string) ([]passkey.Credential, error)

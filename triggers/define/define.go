@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-cognito/passwordless/internal/challenge"
 )
 
-// smsTries is how often a code may be answered in one session.
-const smsTries = 3
+// codeTries is how often a code, by SMS or beside a link, may be answered in one session.
+const codeTries = 3
 
 type event = events.CognitoEventUserPoolsDefineAuthChallenge
 
@@ -31,7 +31,7 @@ func decide(e event) events.CognitoEventUserPoolsDefineAuthChallengeResponse {
 	if len(session) == 0 {
 		return ask
 	}
-	tries := 0
+	tries, codes := 0, 0
 	for _, round := range session {
 		if round == nil || round.ChallengeName != challenge.CustomChallenge {
 			return deny
@@ -39,15 +39,20 @@ func decide(e event) events.CognitoEventUserPoolsDefineAuthChallengeResponse {
 		if _, ok := challenge.ParseAuthParametersMetadata(round.ChallengeMetadata); !ok {
 			tries++
 		}
+		if round.ChallengeMetadata == challenge.MetadataMagicLinkCode {
+			codes++
+		}
 	}
 	passed := session[len(session)-1].ChallengeResult
 	metadata := e.Request.ClientMetadata
 	again := false
 	switch challenge.SignInMethod(metadata[challenge.KeySignInMethod]) {
 	case challenge.MagicLink:
-		again = tries == 0 && metadata[challenge.KeyAlreadyHaveMagicLink] != "yes"
+		// A link can be answered once. A short code may be mistyped; its rounds count only among themselves, so that rounds of another
+		// method give no further tries.
+		again = metadata[challenge.KeyAlreadyHaveMagicLink] != "yes" && tries == codes && tries < codeTries
 	case challenge.SMSStepUp:
-		again = tries < smsTries
+		again = tries < codeTries
 	case challenge.FIDO2:
 	default:
 		return deny

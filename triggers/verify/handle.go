@@ -30,6 +30,10 @@ func (h *Handler) Validate() error {
 		return errors.New("verify: every sign-in method is off")
 	case h.MagicLink != nil && (h.MagicLink.Links == nil || h.MagicLink.Keys == nil):
 		return errors.New("verify: magic links need links and keys")
+	case h.MagicLink != nil && h.MagicLink.Code && (h.MagicLink.Operations == nil || h.MagicLink.Limiter == nil):
+		return errors.New("verify: short codes need a store that finds links by operation, and a limiter")
+	case h.MagicLink != nil && h.MagicLink.PerHour < 0:
+		return errors.New("verify: the limit of wrong codes is negative")
 	case h.Passkeys != nil && (h.Passkeys.Checker == nil || h.Passkeys.Credentials == nil):
 		return errors.New("verify: passkeys need settings and a credential store")
 	case h.SMS != nil && (h.SMS.Tokens == nil || h.SMS.Limiter == nil):
@@ -50,6 +54,10 @@ func (h *Handler) Handle(ctx context.Context, e event) (event, error) {
 	if !ok || answer == "" || answer == challenge.AnswerAuthParameters {
 		return e, nil
 	}
+	passed := string(method)
+	if method == challenge.MagicLink && challenge.IsCodeAnswer(answer) {
+		passed = challenge.MetadataMagicLinkCode
+	}
 	err := h.verify(ctx, e, method, answer)
 	var denied errDenied
 	switch {
@@ -60,7 +68,7 @@ func (h *Handler) Handle(ctx context.Context, e event) (event, error) {
 		h.log(ctx, slog.LevelError, "failed", method, slog.Any("error", err))
 		return e, &challenge.Failure{Text: "sign-in is not available at the moment", Cause: err}
 	}
-	h.receipt(ctx, e, method)
+	h.receipt(ctx, e, passed)
 	h.log(ctx, slog.LevelInfo, "passed", method)
 	e.Response.AnswerCorrect = true
 	return e, nil
@@ -78,6 +86,8 @@ func (h *Handler) verify(ctx context.Context, e event, method challenge.SignInMe
 		}
 	}
 	switch {
+	case method == challenge.MagicLink && h.MagicLink != nil && challenge.IsCodeAnswer(answer):
+		return h.linkCode(ctx, e, answer)
 	case method == challenge.MagicLink && h.MagicLink != nil:
 		return h.magicLink(ctx, e, answer)
 	case method == challenge.FIDO2 && h.Passkeys != nil:
@@ -90,15 +100,15 @@ func (h *Handler) verify(ctx context.Context, e event, method challenge.SignInMe
 }
 
 // receipt tells pretoken what passed. Where it cannot be stored the sign-in goes on without a claim: the proof is used up.
-func (h *Handler) receipt(ctx context.Context, e event, method challenge.SignInMethod) {
+func (h *Handler) receipt(ctx context.Context, e event, method string) {
 	attempt := e.Request.ClientMetadata[challenge.KeyAttemptID]
 	if h.Receipts == nil || attempt == "" || len(attempt) > maxAttemptID {
 		return
 	}
 	now := h.now()
 	key := challenge.ReceiptKey(e.CallerContext.ClientID, e.UserName, attempt)
-	if err := h.Receipts.PutReceipt(ctx, key, Receipt{Method: string(method), At: now, Expires: now.Add(receiptTime)}); err != nil {
-		h.log(ctx, slog.LevelError, "cannot store the receipt", method, slog.Any("error", err))
+	if err := h.Receipts.PutReceipt(ctx, key, Receipt{Method: method, At: now, Expires: now.Add(receiptTime)}); err != nil {
+		h.log(ctx, slog.LevelError, "cannot store the receipt", challenge.SignInMethod(e.Request.ClientMetadata[challenge.KeySignInMethod]), slog.Any("error", err))
 	}
 }
 

@@ -42,19 +42,9 @@ func (h *Handler) magicLink(ctx context.Context, e event, answer string) error {
 		By:            nonce(e),
 		At:            now,
 	}
-	stored, err := m.Links.Find(ctx, use.UserNameHash, use.SignatureHash)
-	if errors.Is(err, ErrLinkNotFound) {
-		return errDenied("the link is unknown or superseded")
-	}
+	stored, err := h.findLink(ctx, use)
 	if err != nil {
-		return fmt.Errorf("finding the link: %w", err)
-	}
-	used := !stored.UsedAt.IsZero()
-	if used && (use.By == "" || stored.UsedBy != use.By) {
-		return errDenied("the link was used")
-	}
-	if now.Unix() > stored.Expires.Unix() {
-		return errDenied("the link expired")
+		return err
 	}
 	key, err := m.Keys.PublicKey(ctx, stored.KeyID)
 	if err != nil {
@@ -71,12 +61,33 @@ func (h *Handler) magicLink(ctx context.Context, e event, answer string) error {
 	if e.Request.UserNotFound {
 		return errDenied("there is no such user")
 	}
-	if !used {
+	return h.consume(ctx, e, use, stored)
+}
+
+// findLink reads a link that may be consumed: unexpired, and unused or used by the same Cognito session.
+func (h *Handler) findLink(ctx context.Context, use Use) (Link, error) {
+	stored, err := h.MagicLink.Links.Find(ctx, use.UserNameHash, use.SignatureHash)
+	switch {
+	case errors.Is(err, ErrLinkNotFound):
+		return Link{}, errDenied("the link is unknown or superseded")
+	case err != nil:
+		return Link{}, fmt.Errorf("finding the link: %w", err)
+	case !stored.UsedAt.IsZero() && (use.By == "" || stored.UsedBy != use.By):
+		return Link{}, errDenied("the link was used")
+	case use.At.Unix() > stored.Expires.Unix():
+		return Link{}, errDenied("the link expired")
+	}
+	return stored, nil
+}
+
+// consume uses a link up that proved its user, and reports the address it was mailed to.
+func (h *Handler) consume(ctx context.Context, e event, use Use, stored Link) error {
+	if stored.UsedAt.IsZero() {
 		if err := h.addressVerified(ctx, e, stored); err != nil {
 			return err
 		}
 	}
-	switch err := m.Links.Consume(ctx, use); {
+	switch err := h.MagicLink.Links.Consume(ctx, use); {
 	case errors.Is(err, ErrLinkNotFound):
 		return errDenied("the link is unknown or superseded")
 	case errors.Is(err, ErrLinkUsed):

@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-cognito/passwordless/passkey"
 )
 
-// passkey checks an assertion in two calls to the store: the credential, and the record of the sign-in.
+// passkey checks an assertion. Where the session carries the user's passkeys, the store is called once, to record the sign-in; else twice.
 func (h *Handler) passkey(ctx context.Context, e event, answer string) error {
 	p := h.Passkeys
 	if !authParametersRound(e) {
@@ -45,7 +45,7 @@ func (h *Handler) passkey(ctx context.Context, e event, answer string) error {
 	if err != nil {
 		return errDenied("malformed credential ID")
 	}
-	credential, err := p.Credentials.Get(ctx, handle, id)
+	credential, err := p.credential(ctx, e, handle, id)
 	if errors.Is(err, passkey.ErrUnknownCredential) {
 		return errDenied("the user has no such credential")
 	}
@@ -86,4 +86,12 @@ func (h *Handler) passkey(ctx context.Context, e event, answer string) error {
 		return fmt.Errorf("recording the sign-in: %w", err)
 	}
 	return nil
+}
+
+// credential finds the user's passkey in what Create put into the private parameters, else in the store.
+func (p *Passkeys) credential(ctx context.Context, e event, handle string, id []byte) (passkey.Credential, error) {
+	if list := e.Request.PrivateChallengeParameters[challenge.ParamPasskeys]; list != "" {
+		return passkey.Carried(list, handle, id)
+	}
+	return p.Credentials.Get(ctx, handle, id)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"time"
@@ -49,8 +48,7 @@ func (h *Handler) sms(ctx context.Context, e event, answer string) error {
 	if !ok {
 		return errDenied("too many wrong codes")
 	}
-	given, want := sha256.Sum256([]byte(a.SecretCode)), sha256.Sum256([]byte(code))
-	if subtle.ConstantTimeCompare(given[:], want[:]) != 1 {
+	if !sameCode(a.SecretCode, code) {
 		return errDenied("the code is wrong")
 	}
 	if err := s.Limiter.Return(ctx, key, op); err != nil {

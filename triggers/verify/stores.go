@@ -46,6 +46,13 @@ type Links interface {
 	Consume(ctx context.Context, u Use) error
 }
 
+// Operations finds links by what made them. Whoever implements [Links] implements it too where short codes are on.
+type Operations interface {
+	// FindOperation returns the signature hash of the user's link that the operation made, used or not, strongly consistent.
+	// ErrLinkNotFound.
+	FindOperation(ctx context.Context, userNameHash, operation [sha256.Size]byte) (signatureHash [sha256.Size]byte, err error)
+}
+
 // Keys finds the public half of a signing key by the ID stored with the link. An unknown ID is an error.
 type Keys interface {
 	PublicKey(ctx context.Context, keyID string) (*rsa.PublicKey, error)
@@ -99,7 +106,7 @@ type Limiter interface {
 
 // Receipt proves that a method passed Verify.
 type Receipt struct {
-	Method  string    // a [challenge.SignInMethod], or MAGIC_LINK_CODE
+	Method  string    // a [challenge.SignInMethod], or [challenge.MetadataMagicLinkCode]
 	At      time.Time // when it passed
 	Expires time.Time // not to be trusted afterwards
 }

@@ -33,6 +33,12 @@ type MagicLink struct {
 	Keys      Keys
 	Addresses Addresses // nil: addresses are never marked as verified
 	Salt      string    // that of the secrets table (STACK_ID)
+
+	// Code accepts the short codes that create.MagicLink.Code mails. It needs Operations and Limiter. Default: false.
+	Code       bool
+	Operations Operations
+	Limiter    Limiter
+	PerHour    int // wrong short codes a user may enter in an hour, over all sessions; 0: 10
 }
 
 // Passkeys checks assertions.
