@@ -62,7 +62,7 @@ func (p *Pool) buildTriggers(s *settings) (Triggers, error) {
 		if len(s.RedirectURIs) > 0 {
 			h.MagicLink = &create.MagicLink{
 				Mailer: createMailer{p.mailer(s), s.From}, Signer: store, Leases: store, Links: store, Limiter: store,
-				AllowedRedirects: s.RedirectURIs, Salt: triggerSalt, Product: s.Product, Lifetime: s.LinkLifetime,
+				AllowedRedirects: s.RedirectURIs, Salt: triggerSalt, Product: s.Product, Lifetime: s.LinkLifetime, Code: s.MagicLinkCode,
 			}
 		}
 		if rps := s.Passkeys.RelyingParties; len(rps) > 0 {
@@ -80,7 +80,8 @@ func (p *Pool) buildTriggers(s *settings) (Triggers, error) {
 	if t.VerifyAuthChallenge == nil {
 		h := &verify.Handler{Receipts: store, Now: s.Now, Logger: s.Logger}
 		if len(s.RedirectURIs) > 0 {
-			h.MagicLink = &verify.MagicLink{Links: store, Keys: store, Addresses: store, Salt: triggerSalt}
+			h.MagicLink = &verify.MagicLink{Links: store, Keys: store, Addresses: store, Salt: triggerSalt,
+				Code: s.MagicLinkCode, Operations: store, Limiter: store}
 		}
 		if len(s.Passkeys.RelyingParties) > 0 {
 			h.Passkeys = &verify.Passkeys{Checker: s.Passkeys, Credentials: p.Credentials()}
@@ -98,7 +99,7 @@ func (p *Pool) buildTriggers(s *settings) (Triggers, error) {
 		t.VerifyAuthChallenge = inProcess(h.Handle)
 	}
 	if t.PreTokenGeneration == nil {
-		h := &pretoken.Handler{Receipts: store, CustomAuthOnlyClients: []string{s.ClientID}, Now: s.Now, Logger: s.Logger}
+		h := &pretoken.Handler{Receipts: store, CustomAuthOnlyClients: []string{s.ClientID}, MagicLinkCode: s.MagicLinkCode, Now: s.Now, Logger: s.Logger}
 		if err := h.Validate(); err != nil {
 			return t, err
 		}

@@ -144,10 +144,12 @@ func (h *Handler) method(ctx context.Context, head events.CognitoEventUserPoolsH
 			return "", &challenge.Failure{Text: "the sign-in method cannot be read at the moment", Cause: err}
 		}
 	}
-	if client != "" && slices.Contains(h.CustomAuthOnlyClients, client) {
-		return metadata[challenge.KeySignInMethod], nil
+	called := metadata[challenge.KeySignInMethod]
+	if client == "" || !slices.Contains(h.CustomAuthOnlyClients, client) || called == challenge.MetadataMagicLinkCode ||
+		h.MagicLinkCode && called == string(challenge.MagicLink) {
+		return "", nil
 	}
-	return "", nil
+	return called, nil
 }
 
 func (h *Handler) now() time.Time {

@@ -49,6 +49,8 @@ type Handler struct {
 	// CustomAuthOnlyClients are client IDs that can sign in by nothing but our challenges. There the method of the call is the one
 	// that passed, with or without a receipt.
 	CustomAuthOnlyClients []string
+	// MagicLinkCode says that mails carry short codes too. Without a receipt MAGIC_LINK could then be either, and nothing is claimed.
+	MagicLinkCode bool
 
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: no logs
