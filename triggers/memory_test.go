@@ -139,6 +139,19 @@ func (m *memory) find(user, signature hash) *storedLink {
 	return nil
 }
 
+func (m *memory) FindOperation(_ context.Context, user, operation hash) (hash, error) {
+	defer m.mu.Unlock()
+	if err := m.enter("FindOperation"); err != nil {
+		return hash{}, err
+	}
+	for _, s := range m.links {
+		if s.UserNameHash == user && s.Operation == operation {
+			return s.SignatureHash, nil
+		}
+	}
+	return hash{}, verify.ErrLinkNotFound
+}
+
 func (m *memory) Find(_ context.Context, user, signature hash) (verify.Link, error) {
 	defer m.mu.Unlock()
 	if err := m.enter("Find"); err != nil {

@@ -73,9 +73,9 @@ func newPool(t *testing.T) *pool {
 		Secret: []byte(strings.Repeat("s", 32)),
 		MagicLink: &create.MagicLink{
 			Mailer: p.outbox, Signer: p.signer, Leases: p.memory, Links: p.memory, Salt: "salt", Product: "Example",
-			AllowedRedirects: []string{"https://auth.example.com/auth/link"},
+			AllowedRedirects: []string{"https://auth.example.com/auth/link"}, Code: true,
 			Content: func(_ string, d templates.MagicLinkData) (templates.Message, error) {
-				return templates.Message{Subject: d.Product, Text: d.Link, HTML: d.Host}, nil
+				return templates.Message{Subject: d.Code, Text: d.Link, HTML: d.Host}, nil
 			},
 		},
 		Passkeys: &create.Passkeys{Credentials: p.store, RelyingPartyID: rpID, ExposeCredentialIDs: true},
@@ -83,7 +83,7 @@ func newPool(t *testing.T) *pool {
 		Now:      now,
 	}
 	p.verify = &verify.Handler{
-		MagicLink: &verify.MagicLink{Links: p.memory, Keys: p.signer, Addresses: p.memory, Salt: "salt"},
+		MagicLink: &verify.MagicLink{Links: p.memory, Keys: p.signer, Addresses: p.memory, Salt: "salt", Code: true, Operations: p.memory, Limiter: p.memory},
 		Passkeys:  &verify.Passkeys{Checker: passkey.Settings{RelyingParties: []passkey.RelyingParty{{ID: rpID, Origins: []string{origin}}}}, Credentials: p.store},
 		SMS:       &verify.SMS{Tokens: p.tokens, Limiter: p.memory, Salt: "salt"},
 		Receipts:  p.memory,
