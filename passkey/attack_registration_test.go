@@ -52,6 +52,7 @@ func TestRegistrationAttacks(t *testing.T) {
 		{"extensions announced but missing", func(c *passkeytest.Ceremony) { c.Flags |= passkeytest.FlagExtensions }, passkey.CodeInvalid},
 		{"oversized CBOR", func(c *passkeytest.Ceremony) { c.Trailing = make([]byte, 64<<10) }, passkey.CodeInvalid},
 		{"oversized credential ID", func(c *passkeytest.Ceremony) { c.ID = make([]byte, 1024) }, passkey.CodeInvalid},
+		{"credential ID that fits WebAuthn and no table", func(c *passkeytest.Ceremony) { c.ID = make([]byte, passkey.MaxCredentialID+1) }, passkey.CodeInvalid},
 		{"empty credential ID", func(c *passkeytest.Ceremony) { c.ID = nil }, passkey.CodeInvalid},
 		{"CBOR map that claims 2^32-1 members", func(c *passkeytest.Ceremony) { c.COSEKey = []byte{0xba, 0xff, 0xff, 0xff, 0xff} }, passkey.CodeInvalid},
 		{"key that is no key", func(c *passkeytest.Ceremony) { c.COSEKey = []byte{0xa0} }, passkey.CodeInvalid},
@@ -162,7 +163,7 @@ func TestRegistrationAccepts(t *testing.T) {
 		"EdDSA":                  {func(a *passkeytest.Authenticator) { a.Algorithm = passkeytest.EdDSA }, "EdDSA"},
 		"ES384":                  {func(a *passkeytest.Authenticator) { a.Algorithm = passkeytest.ES384 }, "ES384"},
 		"an Android application": {func(a *passkeytest.Authenticator) { a.Origin = appOrigin }, "ES256"},
-		"longest credential ID":  {func(a *passkeytest.Authenticator) { a.IDLength = 1023 }, "ES256"},
+		"longest credential ID":  {func(a *passkeytest.Authenticator) { a.IDLength = passkey.MaxCredentialID }, "ES256"},
 		"device-bound":           {func(a *passkeytest.Authenticator) { a.Flags, a.Counter = 0x05, true }, "ES256"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,11 +20,14 @@ const (
 	maxAttestationObject = 64 << 10
 	maxAuthenticatorData = 8 << 10
 	maxSignature         = 1 << 10
-	maxCredentialID      = 1023 // WebAuthn Level 3, section 4: "credential ID"
-	maxUserHandle        = 64
-	maxFriendlyName      = 256 // characters
-	maxTransports        = 16
-	maxTransport         = 32
+	// maxCredentialID is WebAuthn's limit (Level 3, section 4), which answers may have.
+	maxCredentialID = 1023
+	// MaxCredentialID is ours: a longer one does not fit the sort key of a DynamoDB item ("CREDENTIAL#" and base64url in 1024 bytes).
+	MaxCredentialID = 759
+	maxUserHandle   = 64
+	maxFriendlyName = 256 // characters
+	maxTransports   = 16
+	maxTransport    = 32
 )
 
 // clientData is clientDataJSON, read strictly.

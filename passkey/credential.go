@@ -10,7 +10,7 @@ import "time"
 
 // Credential is one registered passkey: a credential record (WebAuthn Level 3, section 4).
 type Credential struct {
-	ID             []byte    // at most 1023 bytes, unique over all users
+	ID             []byte    // at most MaxCredentialID bytes, unique over all users
 	UserHandle     string    // challenge.UserHandle of the owner
 	PublicKey      PublicKey //
 	SignCount      uint32    // 0 for authenticators without a counter, as synced passkeys are

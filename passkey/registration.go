@@ -63,8 +63,8 @@ func (c *Ceremonies) StartRegistration(ctx context.Context, u User, rpID string)
 //
 // Attestation "none" accepts no statement, and the self attestation that a client may leave in place for an authenticator
 // without AAGUID (section 5.1.3); both say nothing about the authenticator. With "direct" a statement may also be of any
-// format that go-webauthn verifies, for Apple's and Android's up to the vendor's root. No metadata service is asked: which
-// authenticator it is stays a claim.
+// format that go-webauthn verifies, for Apple's and Android's up to the vendor's root. Which authenticator it is stays a
+// claim unless [Settings].TrustAnchors are given: then every statement must lead to one of them.
 func (c *Ceremonies) FinishRegistration(ctx context.Context, u User, a Attestation) (Credential, error) {
 	object, data, err := parseAttestation(a)
 	if err != nil {
@@ -120,6 +120,9 @@ func (c *Ceremonies) verifyRegistration(o CreationOptions, u User, object *proto
 	if err := c.Settings.checkConveyance(object); err != nil {
 		return Credential{}, invalid(err)
 	}
+	if err := c.Settings.checkProvider([16]byte(object.AuthData.AttData.AAGUID)); err != nil {
+		return Credential{}, err
+	}
 	key, err := publicKeyOf(object.AuthData.AttData.CredentialPublicKey)
 	if err != nil {
 		return Credential{}, invalid(err)
@@ -138,9 +141,13 @@ func (c *Ceremonies) verifyRegistration(o CreationOptions, u User, object *proto
 		protocol.AttestationPolicy{}, protocol.SignaturePolicy{}); err != nil {
 		return Credential{}, invalid(fmt.Errorf("verifying the attestation: %w", err))
 	}
+	if err := c.Settings.checkTrustPath(object, c.now()); err != nil {
+		return Credential{}, err
+	}
 	attested := object.AuthData.AttData
-	if n := len(attested.CredentialID); n == 0 || n > maxCredentialID {
-		return Credential{}, invalid(fmt.Errorf("a credential ID of %d bytes", n))
+	if n := len(attested.CredentialID); n == 0 || n > MaxCredentialID {
+		message := fmt.Sprintf("Credential ID has %d bytes: 1 to %d can be stored, use another authenticator", n, MaxCredentialID)
+		return Credential{}, &Error{Code: CodeInvalid, Message: message}
 	}
 	return Credential{
 		ID:             slices.Clone(attested.CredentialID),

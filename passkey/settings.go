@@ -25,6 +25,9 @@ type Settings struct {
 	ResidentKey         string         // "required" (also if empty), "preferred", "discouraged"
 	Attachment          string         // "" any, "platform", "cross-platform"
 	Attestation         string         // "none" (also if empty), "direct": see [Ceremonies.FinishRegistration]
+	TrustAnchors        string         // PEM certificates that attestation must lead to; "" means that none is demanded. Needs "direct"
+	AllowedProviders    []string       // AAGUIDs; empty means all. Needs TrustAnchors, without which an AAGUID is only a claim
+	DeniedProviders     []string       // AAGUIDs; needs "direct", since clients may hide the AAGUID otherwise
 	Algorithms          []int          // COSE; empty means -7 (ES256), -257 (RS256); also possible: -8 (EdDSA), -35 (ES384)
 	RegistrationTimeout time.Duration  // 0 means 5 minutes
 	SignInTimeout       time.Duration  // 0 means 2 minutes
@@ -68,6 +71,9 @@ func (s Settings) Validate() error {
 			return fmt.Errorf("%s %q is unknown: write one of %s, or leave it out", choice.option, choice.value,
 				strings.Join(choice.allowed[1:], ", "))
 		}
+	}
+	if err := s.validateAttestation(); err != nil {
+		return err
 	}
 	for _, alg := range s.Algorithms {
 		if _, ok := algorithms[alg]; !ok {

@@ -57,6 +57,29 @@ func TestSettingsValidate(t *testing.T) {
 		{"attachment", with(func(s *passkey.Settings) { s.Attachment = "usb" }), "platform, cross-platform"},
 		{"attestation", with(func(s *passkey.Settings) { s.Attestation = "enterprise" }), "none, direct"},
 		{"algorithm", with(func(s *passkey.Settings) { s.Algorithms = []int{-36} }), "-7 (ES256)"},
+		{"anchors without attestation", with(func(s *passkey.Settings) { s.TrustAnchors = "x" }), `write attestation "direct"`},
+		{"denied providers without attestation", with(func(s *passkey.Settings) { s.DeniedProviders = []string{zeroAAGUID} }), `write attestation "direct"`},
+		{"allowed providers without anchors", with(func(s *passkey.Settings) {
+			s.Attestation, s.AllowedProviders = "direct", []string{zeroAAGUID}
+		}), "add the root certificates"},
+		{"anchors that are none", with(func(s *passkey.Settings) { s.Attestation, s.TrustAnchors = "direct", "roots.pem" }), "BEGIN CERTIFICATE"},
+		{"a key as anchor", with(func(s *passkey.Settings) {
+			s.Attestation, s.TrustAnchors = "direct", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+		}), "BEGIN CERTIFICATE"},
+		{"a damaged anchor", with(func(s *passkey.Settings) {
+			s.Attestation, s.TrustAnchors = "direct", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+		}), "BEGIN CERTIFICATE"},
+		{"a provider's name", with(func(s *passkey.Settings) { s.Attestation, s.DeniedProviders = "direct", []string{"iCloud"} }), "ea9b8d66-"},
+		{"a provider without dashes", with(func(s *passkey.Settings) {
+			s.Attestation, s.DeniedProviders = "direct", []string{"00000000000000000000000000000000"}
+		}), "ea9b8d66-"},
+		{"a provider allowed and denied", with(func(s *passkey.Settings) {
+			s.Attestation, s.TrustAnchors = "direct", testAnchor(t)
+			s.AllowedProviders, s.DeniedProviders = []string{"AAAAAAAA-0000-0000-0000-000000000000"}, []string{"aaaaaaaa-0000-0000-0000-000000000000"}
+		}), "take it out of one list"},
+		{"attestation to the full", with(func(s *passkey.Settings) {
+			s.Attestation, s.TrustAnchors, s.AllowedProviders = "direct", testAnchor(t), []string{zeroAAGUID}
+		}), ""},
 		{"timeout", with(func(s *passkey.Settings) { s.RegistrationTimeout = -1 }), "negative"},
 	} {
 		err := c.settings.Validate()

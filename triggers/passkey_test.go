@@ -15,7 +15,7 @@ import (
 // register gives the user a passkey.
 func (p *pool) register(user string, device *passkeytest.Authenticator) passkey.Credential {
 	p.t.Helper()
-	c := &passkey.Ceremonies{Settings: p.verify.Passkeys.Checker.(passkey.Settings), Store: p.store, Now: func() time.Time { return p.now }}
+	c := &passkey.Ceremonies{Settings: p.verify.Passkeys.Checker.(passkey.Settings), Store: p.passkeys, Now: func() time.Time { return p.now }}
 	u := passkey.User{Handle: challenge.UserHandle(user, p.users[user]["sub"]), Name: user, DisplayName: user}
 	o, err := c.StartRegistration(context.Background(), u, rpID)
 	if err != nil {
@@ -115,6 +115,8 @@ func TestPasskeyAttacks(t *testing.T) {
 		user  string
 		forge forge
 		edit  func(*challenge.PasskeyAnswer)
+
+		exposeNone bool
 	}{
 		"page of another origin":  {forge: func(c *passkeytest.Ceremony) { c.ClientData["origin"] = "https://evil.example" }},
 		"registration as sign-in": {forge: func(c *passkeytest.Ceremony) { c.ClientData["type"] = "webauthn.create" }},
@@ -132,12 +134,16 @@ func TestPasskeyAttacks(t *testing.T) {
 		"credential that was not offered": {edit: func(a *challenge.PasskeyAnswer) {
 			a.CredentialID = challenge.EncodeBase64([]byte("some other credential"))
 		}},
+		"credential ID that fits no table": {exposeNone: true, edit: func(a *challenge.PasskeyAnswer) {
+			a.CredentialID = challenge.EncodeBase64(make([]byte, 1000))
+		}},
 		"client data is not JSON": {edit: func(a *challenge.PasskeyAnswer) { a.ClientDataJSON = challenge.EncodeBase64([]byte("x")) }},
 		"authenticator data cut":  {edit: func(a *challenge.PasskeyAnswer) { a.AuthenticatorData = a.AuthenticatorData[:8] }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPool(t)
 			device := passkeytest.NewAuthenticator(origin)
+			p.create.Passkeys.ExposeCredentialIDs = !tc.exposeNone
 			p.register(alice, device)
 			user := tc.user
 			if user == "" {

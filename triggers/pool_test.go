@@ -42,16 +42,17 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 
 // pool is as much of a user pool as drives the triggers: sessions, rounds, and the user's attributes.
 type pool struct {
-	t      *testing.T
-	now    time.Time
-	memory *memory
-	outbox *outbox
-	signer *signer
-	store  *passkeytest.Store
-	tokens tokens
-	create *create.Handler
-	verify *verify.Handler
-	users  map[string]map[string]string
+	t        *testing.T
+	now      time.Time
+	memory   *memory
+	outbox   *outbox
+	signer   *signer
+	store    *passkeytest.Store
+	passkeys passkey.Store // store, unless a test keeps them elsewhere
+	tokens   tokens
+	create   *create.Handler
+	verify   *verify.Handler
+	users    map[string]map[string]string
 }
 
 func newPool(t *testing.T) *pool {
@@ -68,6 +69,7 @@ func newPool(t *testing.T) *pool {
 	p.tokens["alice's ID token"] = token.Claims{Username: alice, ClientID: clientID, Use: token.ID}
 	p.tokens["bob's"] = token.Claims{Username: bob, ClientID: clientID, Use: token.Access}
 	p.tokens["of another client"] = token.Claims{Username: alice, ClientID: "another", Use: token.Access}
+	p.passkeys = p.store
 	now := func() time.Time { return p.now }
 	p.create = &create.Handler{
 		Secret: []byte(strings.Repeat("s", 32)),

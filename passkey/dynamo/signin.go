@@ -26,6 +26,9 @@ const (
 
 // RecordSignIn implements [passkey.Store]. With a challenge of the user's own session it is one call.
 func (s *Store) RecordSignIn(ctx context.Context, in passkey.SignIn) error {
+	if !fits(in.CredentialID) {
+		return passkey.ErrUnknownCredential
+	}
 	if in.Usernameless {
 		return s.recordUsernameless(ctx, in)
 	}

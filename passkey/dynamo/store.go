@@ -81,6 +81,9 @@ func (s *Store) TakeRegistration(ctx context.Context, userHandle, challenge stri
 // Add implements [passkey.Store]. That no other user has the ID is looked up in the index, which lags by the time
 // DynamoDB takes to propagate a write; within one user the write itself is conditional.
 func (s *Store) Add(ctx context.Context, c passkey.Credential) error {
+	if !fits(c.ID) {
+		return fmt.Errorf("adding a credential: its ID has %d bytes, at most %d fit a key of DynamoDB", len(c.ID), passkey.MaxCredentialID)
+	}
 	found, err := s.Client.Query(ctx, &dynamodb.QueryInput{
 		TableName:                 &s.Table,
 		IndexName:                 aws.String("credentialId"),
@@ -107,6 +110,9 @@ func (s *Store) Add(ctx context.Context, c passkey.Credential) error {
 
 // Get implements [passkey.Store].
 func (s *Store) Get(ctx context.Context, userHandle string, id []byte) (passkey.Credential, error) {
+	if !fits(id) {
+		return passkey.Credential{}, passkey.ErrUnknownCredential
+	}
 	out, err := s.Client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName:      &s.Table,
 		Key:            credentialKey(userHandle, id),
@@ -154,6 +160,9 @@ func (s *Store) List(ctx context.Context, userHandle, relyingPartyID string) ([]
 
 // Rename implements [passkey.Store].
 func (s *Store) Rename(ctx context.Context, userHandle string, id []byte, name string) error {
+	if !fits(id) {
+		return passkey.ErrUnknownCredential
+	}
 	_, err := s.Client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.Table,
 		Key:                       credentialKey(userHandle, id),
@@ -169,6 +178,9 @@ func (s *Store) Rename(ctx context.Context, userHandle string, id []byte, name s
 
 // Delete implements [passkey.Store].
 func (s *Store) Delete(ctx context.Context, userHandle string, id []byte) error {
+	if !fits(id) {
+		return nil
+	}
 	_, err := s.Client.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &s.Table, Key: credentialKey(userHandle, id)})
 	return wrap("deleting a credential", err)
 }
@@ -180,6 +192,9 @@ func (s *Store) PutSignInChallenge(ctx context.Context, challenge string, expire
 	_, err := s.Client.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.Table, Item: i})
 	return wrap("storing a sign-in challenge", err)
 }
+
+// fits reports whether an ID can be part of a key. DynamoDB answers a longer one with an error, where it is merely unknown.
+func fits(id []byte) bool { return len(id) <= passkey.MaxCredentialID }
 
 func seconds(t time.Time) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatInt(t.Unix(), 10)}

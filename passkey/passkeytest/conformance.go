@@ -25,6 +25,7 @@ func RunStore(t *testing.T, open func(t *testing.T) passkey.Store) {
 		{"of parallel takers one gets the challenge", testParallelTake},
 		{"credential comes back as it was added", testAddGet},
 		{"credential without optional members", testMinimalCredential},
+		{"credential ID of any length may be asked for", testLongID},
 		{"credential ID is unique over all users", testUniqueID},
 		{"of parallel additions of one ID one succeeds", testParallelAdd},
 		{"list is by relying party and oldest first", testList},
@@ -94,13 +95,27 @@ func testAddGet(t *testing.T, s passkey.Store) {
 
 func testMinimalCredential(t *testing.T, s passkey.Store) {
 	c := passkey.Credential{
-		// WebAuthn allows 1023 bytes; in the DynamoDB layout a sort key ends at 759.
-		ID: randomBytes(t, 759), UserHandle: "u|" + randomText(t), RelyingPartyID: "example.com", FriendlyName: "Passkey",
+		ID: randomBytes(t, passkey.MaxCredentialID), UserHandle: "u|" + randomText(t), RelyingPartyID: "example.com", FriendlyName: "Passkey",
 		PublicKey: passkey.PublicKey{Kty: "RSA", Alg: "RS256", N: "sXch", E: "AQAB"},
 		CreatedAt: time.Now().UTC().Truncate(time.Millisecond), SignCount: 1<<32 - 1,
 	}
 	must(t, s.Add(t.Context(), c))
 	expect(t, s, c)
+}
+
+// Whoever signs in or asks to delete chooses the ID: one that no key of a database can hold is unknown, and no error of the database.
+func testLongID(t *testing.T, s passkey.Store) {
+	ctx := t.Context()
+	c := newCredential(t, randomText(t))
+	must(t, s.Add(ctx, c))
+	for _, n := range []int{passkey.MaxCredentialID + 1, 1023, 8 << 10} {
+		c.ID = randomBytes(t, n)
+		_, err := s.Get(ctx, c.UserHandle, c.ID)
+		want(t, "get of a long ID", err, passkey.ErrUnknownCredential)
+		want(t, "rename of a long ID", s.Rename(ctx, c.UserHandle, c.ID, "x"), passkey.ErrUnknownCredential)
+		want(t, "sign-in with a long ID", s.RecordSignIn(ctx, signIn(t, c, 7)), passkey.ErrUnknownCredential)
+		must(t, s.Delete(ctx, c.UserHandle, c.ID))
+	}
 }
 
 func testUniqueID(t *testing.T, s passkey.Store) {
