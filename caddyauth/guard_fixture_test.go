@@ -69,8 +69,11 @@ func (g *guarded) open(config *Realm, name string) *realm {
 		g.tb.Fatal(err)
 	}
 	secure := config.portalURL.Scheme == "https"
+	watched := new(streams)
+	manager.Changed = func() { watched.sweep(manager) }
 	return &realm{
-		name: name, config: config, portal: config.portalURL, secure: secure,
+		streams: watched,
+		name:    name, config: config, portal: config.portalURL, secure: secure,
 		sessions: manager, pages: pages, logger: zap.NewNop(), now: g.clock.Now,
 		sessionCookie: session.SessionCookie(secure), nonceCookie: session.NonceCookie(secure), browserCookie: session.BrowserCookie(secure),
 	}

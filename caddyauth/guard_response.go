@@ -27,6 +27,10 @@ func (v *visit) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 		return next.ServeHTTP(w, r)
 	}
 	v.writer.visit, v.writer.ResponseWriter = v, w
+	if v.authenticated { // its session's end is the end of the response, too
+		v.rt.streams.enter(&v.stream, &v.session, w, r)
+		defer v.rt.streams.leave(&v.stream, v.session.ID)
+	}
 	err := next.ServeHTTP(&v.writer, r)
 	if err == nil {
 		v.writer.finish() // a handler that writes nothing has its headers sent when it returns
@@ -90,12 +94,18 @@ func (p *privateWriter) WriteHeader(status int) {
 // Write implements [http.ResponseWriter].
 func (p *privateWriter) Write(b []byte) (int, error) {
 	p.finish()
+	if p.visit.stream.over.Load() {
+		return 0, errStreamEnded
+	}
 	return p.ResponseWriter.Write(b)
 }
 
 // ReadFrom implements [io.ReaderFrom], so that file_server keeps sendfile.
 func (p *privateWriter) ReadFrom(r io.Reader) (int64, error) {
 	p.finish()
+	if p.visit.stream.over.Load() {
+		return 0, errStreamEnded
+	}
 	return p.ResponseWriterWrapper.ReadFrom(r)
 }
 
@@ -110,7 +120,11 @@ func (p *privateWriter) FlushError() error {
 
 // Hijack implements [http.Hijacker].
 func (p *privateWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(p.ResponseWriter).Hijack()
+	conn, buffered, err := http.NewResponseController(p.ResponseWriter).Hijack()
+	if err == nil {
+		err = p.visit.stream.hijacked(conn)
+	}
+	return conn, buffered, err
 }
 
 // Interface guards

@@ -36,6 +36,7 @@ type visit struct {
 	session       session.Session
 	values        [3]string // backing of the identity headers, to save allocations
 	writer        privateWriter
+	stream        stream
 }
 
 // refusal is why a request was not let through. reason is for programs, detail for people; neither tells a secret.
@@ -122,6 +123,7 @@ func (v *visit) check(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	v.session = s
 	if changed {
+		v.rt.streams.touched(s.ID, s.Seen)
 		v.setCookie(w)
 	}
 	return nil

@@ -32,6 +32,7 @@ type realm struct {
 	credentials passkey.Store
 	ceremonies  *passkey.Ceremonies
 	sessions    *session.Manager
+	streams     *streams
 	notifier    Notifier // may be nil
 	pages       *templates.Pages
 
@@ -175,6 +176,9 @@ func (rt *realm) openSessions(ctx caddy.Context) error {
 		Rand:      rt.rand,
 		Logger:    ctx.Slogger().With("realm", rt.name),
 	}
+	if err := rt.openStreams(); err != nil {
+		return err
+	}
 	rt.sessionCookie = session.SessionCookie(rt.secure)
 	rt.nonceCookie = session.NonceCookie(rt.secure)
 	rt.browserCookie = session.BrowserCookie(rt.secure)
@@ -189,6 +193,22 @@ func (rt *realm) openSessions(ctx caddy.Context) error {
 		stop()
 		<-done
 		return nil
+	})
+	return nil
+}
+
+// openStreams watches the requests under way, those of the configuration before this one included.
+func (rt *realm) openStreams() error {
+	key := rt.name + "\n" + rt.portal.String()
+	shared, _, err := streamPools.LoadOrNew(key, func() (caddy.Destructor, error) { return new(streams), nil })
+	if err != nil {
+		return err
+	}
+	rt.streams = shared.(*streams)
+	rt.sessions.Changed = func() { rt.streams.sweep(rt.sessions) }
+	rt.closers = append(rt.closers, func() error {
+		_, err := streamPools.Delete(key)
+		return err
 	})
 	return nil
 }

@@ -129,6 +129,7 @@ func (m *Manager) catchUp(now time.Time) *denySnapshot {
 
 // Poll reads the deny list now. [Manager.Run] does so every 5 seconds.
 func (m *Manager) Poll(ctx context.Context) error {
+	defer m.changed() // also on failure: a list that grew too old ends sessions
 	m.denied.mu.Lock()
 	defer m.denied.mu.Unlock()
 	return m.poll(ctx)
@@ -219,6 +220,7 @@ func (m *Manager) deny(ctx context.Context, s Session) error {
 func (m *Manager) denyID(ctx context.Context, id publicID, expires time.Time) error {
 	expires = expires.Add(maxSkew)
 	m.denied.addLocal(func(d *denials) { d.addSession(id, expires) })
+	m.changed()
 	return m.storeDenial(ctx, fmt.Sprintf("s.%s.%d", id, expires.UnixMilli()))
 }
 
@@ -226,6 +228,7 @@ func (m *Manager) denyID(ctx context.Context, id publicID, expires time.Time) er
 func (m *Manager) denyUser(ctx context.Context, who owner) error {
 	nb := notBefore{m.instant(), m.instant().Add(m.Settings.lifetime() + maxSkew)}
 	m.denied.addLocal(func(d *denials) { d.addUser(who, nb) })
+	m.changed()
 	return m.storeDenial(ctx, fmt.Sprintf("u.%s.%d.%d", who, nb.time.UnixMilli(), nb.expires.UnixMilli()))
 }
 
@@ -264,6 +267,13 @@ func (d *denyList) has(id publicID) bool {
 	_, listed := snap.listed.sessions[id]
 	_, local := snap.local.sessions[id]
 	return listed || local
+}
+
+// namesUsers says whether anybody has signed out everywhere; if not, the costly name of a user is not needed. Without a list it is
+// yes: the list will be read before it is asked.
+func (d *denyList) namesUsers() bool {
+	snap := d.snapshot.Load()
+	return snap == nil || len(snap.listed.users)+len(snap.local.users) > 0
 }
 
 // Run keeps the deny list and the key ring up to date, retries revocations and removes what has expired, until ctx is done.

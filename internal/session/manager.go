@@ -38,6 +38,9 @@ type Manager struct {
 	Now       func() time.Time // nil: time.Now
 	Rand      io.Reader        // nil: crypto/rand.Reader
 	Logger    *slog.Logger     // nil: slog.Default
+	// Changed, if set, is called when sessions may have come to their end: after every round of Run and after every sign-out
+	// in this process. It must not block for long; see [Manager.Check].
+	Changed func()
 
 	denied  denyList
 	records recordCache
@@ -219,6 +222,26 @@ func (m *Manager) Open(value, host string) (Session, error) {
 		}
 	}
 	return s, nil
+}
+
+// Check says whether a session that was opened before still lives, with the errors of [Manager.Open]. It does no I/O, except when
+// the deny list was not read in time.
+func (m *Manager) Check(s Session) error {
+	now := m.now()
+	if err := m.inTime(&s, now); err != nil {
+		return err
+	}
+	var who owner
+	if m.denied.namesUsers() {
+		who = m.owner(s.Subject)
+	}
+	return m.checkDenied(publicKeyOf(s.ID), who, s.Started, now)
+}
+
+func (m *Manager) changed() {
+	if m.Changed != nil {
+		m.Changed()
+	}
 }
 
 // inTime checks all times of s against our clock.
