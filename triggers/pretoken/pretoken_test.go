@@ -154,6 +154,24 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// Where mails carry short codes, MAGIC_LINK without a receipt could be either; and no caller can claim a code by its name.
+func TestNoReceiptAndShortCodes(t *testing.T) {
+	for method, want := range map[string]map[string]string{
+		"MAGIC_LINK": nil, "MAGIC_LINK_CODE": nil, "FIDO2": {"sign_in_method": "FIDO2", "auth_methods": "passkey"},
+	} {
+		h := handler()
+		h.MagicLinkCode = true
+		id, _, err := answer(t, h, event(t, "1", authentication, "custom only", map[string]string{"signInMethod": method}))
+		if err != nil || !maps.Equal(id, want) {
+			t.Errorf("%s: %v, %v", method, id, err)
+		}
+	}
+	id, _, err := answer(t, handler(), event(t, "1", authentication, "custom only", map[string]string{"signInMethod": "MAGIC_LINK_CODE"}))
+	if err != nil || len(id) != 0 {
+		t.Errorf("a caller claimed a code: %v, %v", id, err)
+	}
+}
+
 func TestLongValues(t *testing.T) {
 	for value, want := range map[string]bool{
 		strings.Repeat("x", 256): true, strings.Repeat("x", 257): false, strings.Repeat("é", 256): true,
