@@ -1,8 +1,10 @@
 package challenge_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
 )
@@ -73,10 +75,17 @@ func FuzzParsePasskeyOptions(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		o, err := challenge.ParsePasskeyOptions(s)
 		if err != nil {
+			if !reflect.DeepEqual(o, challenge.PasskeyOptions{}) {
+				t.Errorf("an error and options: %+v", o)
+			}
 			return
 		}
-		if _, err := challenge.ParsePasskeyOptions(o.Encode()); err != nil {
-			t.Errorf("again: %v", err)
+		encoded := o.Encode()
+		if again, err := challenge.ParsePasskeyOptions(encoded); err != nil || again.Encode() != encoded {
+			t.Errorf("again: %v, %v", again, err)
+		}
+		if strings.Contains(encoded, "null") && !strings.Contains(s, "null") {
+			t.Errorf("a null came in: %s", encoded)
 		}
 	})
 }
@@ -91,6 +100,54 @@ func FuzzUserHandle(f *testing.F) {
 		handle := challenge.UserHandle(username, sub)
 		if name, ok := challenge.UsernameOf(handle); ok && name != username && handle != sub {
 			t.Errorf("the handle %q of %q names %q", handle, username, name)
+		}
+	})
+}
+
+// What decodes encodes to the same text, but for padding and the two characters of plain base64.
+func FuzzDecodeBase64(f *testing.F) {
+	for _, s := range []string{"", "AA", "AA==", "+/", "-_", "A", "AB", "A\n", "====", "A=A"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		b, err := challenge.DecodeBase64(s)
+		if err != nil {
+			return
+		}
+		// Go's decoder skips line ends.
+		plain := strings.NewReplacer("+", "-", "/", "_", "\r", "", "\n", "").Replace(strings.TrimRight(s, "="))
+		if got := challenge.EncodeBase64(b); got != plain {
+			t.Errorf("%q is %q again", s, got)
+		}
+	})
+}
+
+// Only round one's metadata has a nonce, and it comes back as it was.
+func FuzzAuthParametersMetadata(f *testing.F) {
+	for _, s := range []string{"PROVIDE_AUTH_PARAMETERS", "PROVIDE_AUTH_PARAMETERS|n", "PROVIDE_AUTH_PARAMETERS||", "MAGIC_LINK", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		nonce, ok := challenge.ParseAuthParametersMetadata(s)
+		switch {
+		case ok && nonce != "" && challenge.AuthParametersMetadata(nonce) != s:
+			t.Errorf("%q has the nonce %q", s, nonce)
+		case ok && !strings.HasPrefix(s, challenge.ProvideAuthParameters):
+			t.Errorf("%q passes for round one", s)
+		}
+	})
+}
+
+// Whatever the attribute holds, at most its last four bytes show.
+func FuzzMaskPhone(f *testing.F) {
+	for _, s := range []string{"+31612345678", "", "1", "+3161\u00e9\u00e9\u00e9\u00e9", "1234567"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, number string) {
+		mask := challenge.MaskPhone(number)
+		shown := strings.TrimLeft(strings.TrimPrefix(mask, "+"), "*")
+		if len(shown) > 4 || !strings.HasSuffix(number, shown) || len(mask) != 12 && utf8.ValidString(number) {
+			t.Errorf("%q is shown as %q", number, mask)
 		}
 	})
 }

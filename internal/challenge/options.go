@@ -1,6 +1,9 @@
 package challenge
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // PasskeyOptions is the value of [ParamFIDO2Options]: what the browser needs for navigator.credentials.get.
 type PasskeyOptions struct {
@@ -20,8 +23,10 @@ type CredentialDescriptor struct {
 // ParsePasskeyOptions reads the public parameter [ParamFIDO2Options].
 func ParsePasskeyOptions(s string) (PasskeyOptions, error) {
 	var o PasskeyOptions
-	err := json.Unmarshal([]byte(s), &o)
-	return o, err
+	if err := json.Unmarshal([]byte(s), &o); err != nil {
+		return PasskeyOptions{}, fmt.Errorf("reading passkey options: %w", err)
+	}
+	return o, nil
 }
 
 // Encode writes the options as a public challenge parameter; absent members are omitted, never null.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
 	"github.com/caddy-cognito/passwordless/templates"
@@ -199,7 +200,9 @@ func (m *MagicLink) mail(ctx context.Context, to, locale string, d templates.Mag
 func deliverable(address string) bool {
 	local, domain, ok := strings.Cut(address, "@")
 	return ok && local != "" && domain != "" && len(address) <= 320 && !strings.Contains(domain, "@") &&
-		!strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("\",;:<>()[]\\", r) })
+		!strings.ContainsFunc(address, func(r rune) bool {
+			return r <= ' ' || r == 0x7f || r == utf8.RuneError || strings.ContainsRune("\",;:<>()[]\\", r)
+		})
 }
 
 // limiterKey separates what is counted for a user.

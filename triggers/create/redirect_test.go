@@ -131,6 +131,7 @@ func TestDeliverable(t *testing.T) {
 	for address, want := range map[string]bool{
 		"alice@example.com": true, "o'brien+tag@sub.example.com": true, "": false, "alice": false, "@example.com": false, "alice@": false,
 		"a@b@c": false, "alice@example.com,eve@example.com": false, "alice@example.com\r\nBcc: eve@example.com": false, "Alice <a@example.com>": false,
+		"a@\xff.example": false, "a@\ufffd.example": false,
 	} {
 		if got := deliverable(address); got != want {
 			t.Errorf("%q: %v", address, got)

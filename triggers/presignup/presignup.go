@@ -18,9 +18,10 @@ type Mode string
 
 // The sign-up policies. Accounts that an administrator creates are always let through.
 const (
-	Open    Mode = "open"
-	Domains Mode = "domains" // mail addresses of AllowedDomains only
-	Closed  Mode = "closed"
+	Open       Mode = "open"
+	Domains    Mode = "domains"    // mail addresses of AllowedDomains only
+	Invitation Mode = "invitation" // nobody by themselves: accounts are created by AdminCreateUser
+	Closed     Mode = "closed"
 )
 
 // sourceAdmin is the trigger source of AdminCreateUser.
@@ -39,7 +40,7 @@ type Handler struct {
 // Validate reports a policy that cannot work.
 func (h *Handler) Validate() error {
 	switch h.mode() {
-	case Open, Closed:
+	case Open, Invitation, Closed:
 		if len(h.AllowedDomains) > 0 {
 			return fmt.Errorf("presignup: allowed domains have no effect in mode %q", h.Mode)
 		}
@@ -48,7 +49,7 @@ func (h *Handler) Validate() error {
 			return fmt.Errorf("presignup: mode %q needs allowed domains", h.Mode)
 		}
 	default:
-		return fmt.Errorf("presignup: unknown mode %q, want open, domains or closed", h.Mode)
+		return fmt.Errorf("presignup: unknown mode %q, want open, domains, invitation or closed", h.Mode)
 	}
 	for _, d := range h.AllowedDomains {
 		if d == "" || strings.ContainsAny(d, "@*/ ,") || strings.Trim(d, ".") != d {

@@ -61,13 +61,14 @@ func TestPolicy(t *testing.T) {
 }
 
 func TestValidate(t *testing.T) {
-	for _, h := range []*presignup.Handler{{}, {Mode: presignup.Closed}, {AllowedDomains: []string{"example.com"}}, {Mode: presignup.Domains, AllowedDomains: []string{"a.example"}}} {
+	for _, h := range []*presignup.Handler{{}, {Mode: presignup.Closed}, {Mode: presignup.Invitation}, {AllowedDomains: []string{"example.com"}}, {Mode: presignup.Domains, AllowedDomains: []string{"a.example"}}} {
 		if err := h.Validate(); err != nil {
 			t.Errorf("%+v: %v", h, err)
 		}
 	}
 	for _, h := range []*presignup.Handler{
 		{Mode: "invite"}, {Mode: presignup.Domains}, {Mode: presignup.Open, AllowedDomains: []string{"example.com"}},
+		{Mode: presignup.Invitation, AllowedDomains: []string{"example.com"}},
 		{AllowedDomains: []string{"@example.com"}}, {AllowedDomains: []string{"*.example.com"}}, {AllowedDomains: []string{""}}, {AllowedDomains: []string{"example.com."}},
 	} {
 		if h.Validate() == nil {

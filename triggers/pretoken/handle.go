@@ -59,13 +59,21 @@ func (h *Handler) HandleJSON(ctx context.Context, raw json.RawMessage) (any, err
 		if err := json.Unmarshal(raw, &e); err != nil {
 			return nil, &challenge.Failure{Text: "not a token generation event", Cause: err}
 		}
-		return h.Handle(ctx, e)
+		answer, err := h.Handle(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		return answer, nil
 	}
 	var e eventV2
 	if err := json.Unmarshal(raw, &e); err != nil {
 		return nil, &challenge.Failure{Text: "not a token generation event", Cause: err}
 	}
-	return h.HandleV2(ctx, e)
+	answer, err := h.HandleV2(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
 // Handle answers a version 1 event: claims of the ID token. The groups are always copied from the request, for Cognito

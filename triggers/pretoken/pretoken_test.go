@@ -215,10 +215,54 @@ func FuzzHandleJSON(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, err := handler().HandleJSON(context.Background(), raw)
+		raw = withoutResponse(raw)
+		h := handler()
+		h.CustomAuthOnlyClients = nil
+		got, err := h.HandleJSON(context.Background(), raw)
 		var failure *challenge.Failure
-		if err != nil && !errors.As(err, &failure) {
-			t.Errorf("%T %v", got, err)
+		if err != nil {
+			if !errors.As(err, &failure) || got != nil {
+				t.Errorf("%T, %v", got, err)
+			}
+			return
+		}
+		// Whatever the caller sends: only listed keys and proven methods become claims.
+		out, err := json.Marshal(got)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e struct {
+			Response map[string]struct {
+				claimSet
+				ID     claimSet `json:"idTokenGeneration"`
+				Access claimSet `json:"accessTokenGeneration"`
+			} `json:"response"`
+		}
+		if err := json.Unmarshal(out, &e); err != nil {
+			t.Fatal(err)
+		}
+		for _, details := range e.Response {
+			for _, set := range []claimSet{details.claimSet, details.ID, details.Access} {
+				for claim, v := range set.Claims {
+					if claim != "consent_id" && (claim != "auth_methods" || v != "passkey") && (claim != "sign_in_method" || v != "FIDO2") {
+						t.Errorf("claims %v", set.Claims)
+					}
+				}
+			}
 		}
 	})
+}
+
+// withoutResponse is the event without answers of its own: Cognito's are empty.
+func withoutResponse(raw []byte) []byte {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil {
+		return raw
+	}
+	maps.DeleteFunc(members, func(name string, _ json.RawMessage) bool { return strings.EqualFold(name, "response") })
+	out, err := json.Marshal(members)
+	if err != nil {
+		return raw
+	}
+	return out
 }
