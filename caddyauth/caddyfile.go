@@ -24,6 +24,7 @@ func init() {
 //		shared_host
 //		user_pool        <provider> ...
 //		credential_store <store> ...
+//		session_store    <store> ...
 //		passkeys {
 //			relying_party     <id> [<name> [<origin...>]]
 //			user_verification required|preferred|discouraged
@@ -125,6 +126,8 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return unmarshalGuest(d, "passwordless.user_pools", "provider", &r.UserPoolRaw)
 	case "credential_store":
 		return unmarshalGuest(d, "passwordless.credential_stores", "store", &r.CredentialStoreRaw)
+	case "session_store":
+		return unmarshalGuest(d, "passwordless.session_stores", "store", &r.SessionStoreRaw)
 	case "passkeys":
 		r.Passkeys = new(Passkeys)
 		return r.Passkeys.unmarshal(d)
@@ -165,7 +168,7 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "templates":
 		return stringArgument(d, &r.Templates)
 	default:
-		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, passkeys, magic_link, sign_up, session, branding or templates", option)
+		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, passkeys, magic_link, sign_up, session, branding or templates", option)
 	}
 	return nil
 }

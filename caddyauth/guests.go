@@ -2,11 +2,14 @@ package caddyauth
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/passkey"
@@ -69,4 +72,42 @@ type RealmSettings struct {
 	Logger           *zap.Logger
 	Now              func() time.Time
 	Rand             io.Reader
+}
+
+// loadGuests loads the realm's guest modules.
+func (r *Realm) loadGuests(ctx caddy.Context) error {
+	if len(r.UserPoolRaw) == 0 {
+		return errors.New("user_pool is missing: add `user_pool cognito <user pool ID> { … }`, or `user_pool embedded`")
+	}
+	module, err := ctx.LoadModule(r, "UserPoolRaw")
+	if err != nil {
+		return fmt.Errorf("user_pool: %w", err)
+	}
+	provider, ok := module.(UserPoolProvider)
+	if !ok {
+		return fmt.Errorf("user_pool: module %T is not a user pool", module)
+	}
+	r.userPool = provider
+	if err := r.loadSessionStore(ctx); err != nil {
+		return err
+	}
+
+	keeper, ok := provider.(CredentialKeeper)
+	keeps := ok && keeper.KeepsCredentials()
+	switch {
+	case len(r.CredentialStoreRaw) == 0 && !keeps:
+		return errors.New("credential_store is missing: say where passkeys are stored, as in `credential_store dynamodb AuthenticatorsTable`")
+	case len(r.CredentialStoreRaw) == 0:
+		return nil
+	case keeps:
+		return errors.New("credential_store: this user pool stores passkeys itself; remove the option")
+	}
+	module, err = ctx.LoadModule(r, "CredentialStoreRaw")
+	if err != nil {
+		return fmt.Errorf("credential_store: %w", err)
+	}
+	if r.credentials, ok = module.(CredentialStoreProvider); !ok {
+		return fmt.Errorf("credential_store: module %T is not a credential store", module)
+	}
+	return nil
 }

@@ -50,6 +50,9 @@ type Realm struct {
 	// Where passkeys are stored. Required unless the user pool stores them itself.
 	CredentialStoreRaw json.RawMessage `json:"credential_store,omitempty" caddy:"namespace=passwordless.credential_stores inline_key=store"`
 
+	// Where sessions are stored: `storage`, which is Caddy's own, or `dynamodb`. Default: `storage`.
+	SessionStoreRaw json.RawMessage `json:"session_store,omitempty" caddy:"namespace=passwordless.session_stores inline_key=store"`
+
 	// Passkey settings. At least one relying party is required.
 	Passkeys *Passkeys `json:"passkeys,omitempty"`
 
@@ -70,6 +73,7 @@ type Realm struct {
 
 	userPool     UserPoolProvider
 	credentials  CredentialStoreProvider
+	sessionStore SessionStoreProvider
 	portalURL    *url.URL
 	portalOrigin origin
 	applications []origin
@@ -296,40 +300,6 @@ func (r *Realm) parseSession() error {
 	}
 	if r.MagicLink != nil && (r.MagicLink.Lifetime < 0 || time.Duration(r.MagicLink.Lifetime) > time.Hour) {
 		return errors.New("magic_link: lifetime must be between 1m and 1h")
-	}
-	return nil
-}
-
-func (r *Realm) loadGuests(ctx caddy.Context) error {
-	if len(r.UserPoolRaw) == 0 {
-		return errors.New("user_pool is missing: add `user_pool cognito <user pool ID> { … }`, or `user_pool embedded`")
-	}
-	module, err := ctx.LoadModule(r, "UserPoolRaw")
-	if err != nil {
-		return fmt.Errorf("user_pool: %w", err)
-	}
-	provider, ok := module.(UserPoolProvider)
-	if !ok {
-		return fmt.Errorf("user_pool: module %T is not a user pool", module)
-	}
-	r.userPool = provider
-
-	keeper, ok := provider.(CredentialKeeper)
-	keeps := ok && keeper.KeepsCredentials()
-	switch {
-	case len(r.CredentialStoreRaw) == 0 && !keeps:
-		return errors.New("credential_store is missing: say where passkeys are stored, as in `credential_store dynamodb AuthenticatorsTable`")
-	case len(r.CredentialStoreRaw) == 0:
-		return nil
-	case keeps:
-		return errors.New("credential_store: this user pool stores passkeys itself; remove the option")
-	}
-	module, err = ctx.LoadModule(r, "CredentialStoreRaw")
-	if err != nil {
-		return fmt.Errorf("credential_store: %w", err)
-	}
-	if r.credentials, ok = module.(CredentialStoreProvider); !ok {
-		return fmt.Errorf("credential_store: module %T is not a credential store", module)
 	}
 	return nil
 }

@@ -155,7 +155,11 @@ func (rt *realm) openVerifier(opened OpenedPool) error {
 }
 
 func (rt *realm) openSessions(ctx caddy.Context) error {
-	storage := ctx.Storage()
+	storage := ctx.Storage() // keys stay here: a session store holds nothing that opens what it holds
+	store, err := rt.config.sessionStore.OpenSessionStore(ctx, rt.settings())
+	if err != nil {
+		return fmt.Errorf("opening the session store: %w", err)
+	}
 	lifetime := time.Duration(rt.config.Session.Lifetime)
 	keys, err := session.OpenKeyRing(ctx, storage, "passwordless/"+rt.name+"/keys", session.KeyRingOptions{
 		Now: rt.now, Rand: rt.rand, Keep: lifetime,
@@ -170,7 +174,7 @@ func (rt *realm) openSessions(ctx caddy.Context) error {
 			Lifetime:    lifetime,
 		},
 		Keys:      keys,
-		Storage:   storage,
+		Storage:   store,
 		Refresher: poolRefresher{rt},
 		Now:       rt.now,
 		Rand:      rt.rand,

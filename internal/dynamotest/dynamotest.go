@@ -94,6 +94,26 @@ func CreateAuthenticatorsTable(t testing.TB, client *dynamodb.Client, name strin
 	}
 }
 
+// CreateSessionsTable makes the table of the session store.
+func CreateSessionsTable(t testing.TB, client *dynamodb.Client, name string) {
+	t.Helper()
+	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
+		TableName:   aws.String(name),
+		BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{
+			{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS},
+			{AttributeName: aws.String("sk"), AttributeType: types.ScalarAttributeTypeS},
+		},
+		KeySchema: []types.KeySchemaElement{
+			{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash},
+			{AttributeName: aws.String("sk"), KeyType: types.KeyTypeRange},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func waitUntilReady(t testing.TB, client *dynamodb.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)

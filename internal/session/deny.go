@@ -221,7 +221,7 @@ func (m *Manager) denyID(ctx context.Context, id publicID, expires time.Time) er
 	expires = expires.Add(maxSkew)
 	m.denied.addLocal(func(d *denials) { d.addSession(id, expires) })
 	m.changed()
-	return m.storeDenial(ctx, fmt.Sprintf("s.%s.%d", id, expires.UnixMilli()))
+	return m.storeDenial(ctx, fmt.Sprintf("s.%s.%d", id, expires.UnixMilli()), expires)
 }
 
 // denyUser puts all sessions on the list that a user started before now.
@@ -229,12 +229,12 @@ func (m *Manager) denyUser(ctx context.Context, who owner) error {
 	nb := notBefore{m.instant(), m.instant().Add(m.Settings.lifetime() + maxSkew)}
 	m.denied.addLocal(func(d *denials) { d.addUser(who, nb) })
 	m.changed()
-	return m.storeDenial(ctx, fmt.Sprintf("u.%s.%d.%d", who, nb.time.UnixMilli(), nb.expires.UnixMilli()))
+	return m.storeDenial(ctx, fmt.Sprintf("u.%s.%d.%d", who, nb.time.UnixMilli(), nb.expires.UnixMilli()), nb.expires)
 }
 
-func (m *Manager) storeDenial(ctx context.Context, name string) (err error) {
+func (m *Manager) storeDenial(ctx context.Context, name string, expires time.Time) (err error) {
 	for range storeAttempts {
-		if err = m.Storage.Store(ctx, m.path("denied", name), []byte{1}); err == nil {
+		if err = m.store(ctx, m.path("denied", name), []byte{1}, expires); err == nil {
 			return nil
 		}
 	}

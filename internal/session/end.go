@@ -136,7 +136,7 @@ func (m *Manager) revoke(ctx context.Context, s Session, token string) {
 	m.logger().Warn("revoking tokens; it will be tried again", "session", PublicID(s), "error", err)
 	plaintext, err := json.Marshal(pendingRevocation{Token: token, Until: s.Ends})
 	if err == nil {
-		err = m.storeSealed(ctx, "revocations", m.Keys.MAC(purposeRevoke, []byte(token)), purposeRevoke, plaintext)
+		err = m.storeSealed(ctx, "revocations", m.Keys.MAC(purposeRevoke, []byte(token)), purposeRevoke, plaintext, s.Ends)
 	}
 	if err != nil {
 		m.logger().Error("a token family stays unrevoked", "session", PublicID(s), "error", err)

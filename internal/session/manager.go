@@ -143,7 +143,7 @@ func (m *Manager) Start(ctx context.Context, f Fresh, factor Factor, d Device) (
 		return Session{}, fmt.Errorf("starting a session: %w", err)
 	}
 	// The index comes second: an entry without a record would show a session that is none.
-	if err := m.Storage.Store(ctx, m.indexPath(s), []byte{1}); err != nil {
+	if err := m.store(ctx, m.indexPath(s), []byte{1}, s.Ends); err != nil {
 		m.deleteRecord(context.WithoutCancel(ctx), rec)
 		return Session{}, fmt.Errorf("starting a session: storing the index: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 // takes it; storage sees only its keyed hash.
 func (m *Manager) PutOnce(ctx context.Context, purpose, id string, value []byte, expires time.Time) error {
 	plaintext := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(value)), uint64(max(expires.UnixMilli(), 0)))
-	if err := m.storeSealed(ctx, "once", m.onceKey(purpose, id), purposeOnce, append(plaintext, value...)); err != nil {
+	if err := m.storeSealed(ctx, "once", m.onceKey(purpose, id), purposeOnce, append(plaintext, value...), expires); err != nil {
 		return fmt.Errorf("storing a one-time item: %w", err)
 	}
 	return nil
@@ -23,29 +23,12 @@ func (m *Manager) PutOnce(ctx context.Context, purpose, id string, value []byte,
 // [ErrUnavailable].
 func (m *Manager) TakeOnce(ctx context.Context, purpose, id string) ([]byte, error) {
 	name := hex.EncodeToString(m.onceKey(purpose, id))
-	key := m.path("once", name)
-	// Made-up ids must not cost a lock.
-	if _, err := m.Storage.Load(ctx, key); missing(err) {
-		return nil, ErrInvalid
-	}
-	lock := lockName(m.path("once"), name)
-	if err := m.Storage.Lock(ctx, lock); err != nil {
-		return nil, fmt.Errorf("%w: locking a one-time item: %w", ErrUnavailable, err)
-	}
-	defer func() {
-		if err := m.Storage.Unlock(context.WithoutCancel(ctx), lock); err != nil {
-			m.logger().Warn("unlocking a one-time item", "error", err)
-		}
-	}()
-	raw, err := m.Storage.Load(ctx, key)
+	raw, err := m.take(ctx, name)
 	if missing(err) {
 		return nil, ErrInvalid
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: loading a one-time item: %w", ErrUnavailable, err)
-	}
-	if err := m.Storage.Delete(ctx, key); err != nil {
-		return nil, fmt.Errorf("%w: removing a one-time item: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	plaintext, err := m.Keys.openBytes(m.itemBinding(purposeOnce, name), append([]byte(nil), raw...))
 	if err != nil || len(plaintext) < 8 {
@@ -57,6 +40,35 @@ func (m *Manager) TakeOnce(ctx context.Context, purpose, id string) ([]byte, err
 	return plaintext[8:], nil
 }
 
+// take removes a one-time item and returns it; a missing one is fs.ErrNotExist.
+func (m *Manager) take(ctx context.Context, name string) ([]byte, error) {
+	key := m.path("once", name)
+	if t, ok := m.Storage.(Taker); ok {
+		return t.Take(ctx, key)
+	}
+	// Made-up ids must not cost a lock.
+	if _, err := m.Storage.Load(ctx, key); missing(err) {
+		return nil, err
+	}
+	lock := lockName(m.path("once"), name)
+	if err := m.Storage.Lock(ctx, lock); err != nil {
+		return nil, fmt.Errorf("locking a one-time item: %w", err)
+	}
+	defer func() {
+		if err := m.Storage.Unlock(context.WithoutCancel(ctx), lock); err != nil {
+			m.logger().Warn("unlocking a one-time item", "error", err)
+		}
+	}()
+	raw, err := m.Storage.Load(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("loading a one-time item: %w", err)
+	}
+	if err := m.Storage.Delete(ctx, key); err != nil {
+		return nil, fmt.Errorf("removing a one-time item: %w", err)
+	}
+	return raw, nil
+}
+
 func (m *Manager) onceKey(purpose, id string) []byte {
 	return m.Keys.MAC(purposeOnce, []byte(m.Settings.Realm), []byte(purpose), []byte(id))
 }
@@ -66,13 +78,13 @@ func (m *Manager) itemBinding(purpose, name string) Binding {
 }
 
 // storeSealed stores an item below folder, sealed under its own name.
-func (m *Manager) storeSealed(ctx context.Context, folder string, mac []byte, purpose string, plaintext []byte) error {
+func (m *Manager) storeSealed(ctx context.Context, folder string, mac []byte, purpose string, plaintext []byte, expires time.Time) error {
 	name := hex.EncodeToString(mac)
 	sealed, err := m.Keys.sealBytes(m.itemBinding(purpose, name), plaintext)
 	if err != nil {
 		return err
 	}
-	if err := m.Storage.Store(ctx, m.path(folder, name), sealed); err != nil {
+	if err := m.store(ctx, m.path(folder, name), sealed, expires); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil

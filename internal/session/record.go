@@ -67,7 +67,7 @@ func (m *Manager) storeRecord(ctx context.Context, rec record) error {
 		return err
 	}
 	for range storeAttempts {
-		if err = m.Storage.Store(ctx, m.recordPath(id), sealed); err == nil {
+		if err = m.store(ctx, m.recordPath(id), sealed, rec.Session.Ends); err == nil {
 			m.records.put(rec, m.now())
 			return nil
 		}

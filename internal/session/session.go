@@ -59,6 +59,17 @@ type Storage interface {
 	List(ctx context.Context, path string, recursive bool) ([]string, error)
 }
 
+// Expirer is a [Storage] that removes what has expired by itself; the manager says when and does not sweep.
+type Expirer interface {
+	StoreUntil(ctx context.Context, key string, value []byte, expires time.Time) error
+}
+
+// Taker is a [Storage] that can return and remove an item in one step, which needs no lock then. A missing item is
+// fs.ErrNotExist.
+type Taker interface {
+	Take(ctx context.Context, key string) ([]byte, error)
+}
+
 // Factor names what a person has proved.
 type Factor string
 

@@ -30,12 +30,20 @@ func (m *Manager) sweepWhenDue(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	err := m.retryRevocations(ctx)
-	if m.claimSweep(ctx, now) {
+	if _, itself := m.Storage.(Expirer); !itself && m.claimSweep(ctx, now) {
 		err = errors.Join(err, m.sweep(ctx))
 	}
 	if err != nil && ctx.Err() == nil {
 		m.logger().Warn("sweeping the session storage", "error", err)
 	}
+}
+
+// store writes what is worth nothing any more once it has expired.
+func (m *Manager) store(ctx context.Context, key string, value []byte, expires time.Time) error {
+	if e, ok := m.Storage.(Expirer); ok {
+		return e.StoreUntil(ctx, key, value, expires.Add(sweepGrace))
+	}
+	return m.Storage.Store(ctx, key, value)
 }
 
 // claimSweep says whether it is this process's turn. Two that claim at once do the same work twice, which harms nobody.
@@ -57,20 +65,20 @@ func (m *Manager) claimSweep(ctx context.Context, now time.Time) bool {
 func (m *Manager) sweep(ctx context.Context) error {
 	past := m.now().Add(-sweepGrace)
 	return errors.Join(
-		m.eachKey(ctx, "users", func(key string) error {
+		m.eachKey(ctx, "users", true, func(key string) error {
 			e, ok := parseIndexEntry(key)
 			if !ok || e.ends.After(past) {
 				return nil
 			}
 			return errors.Join(m.Storage.Delete(ctx, m.recordPath(e.id)), m.Storage.Delete(ctx, key))
 		}),
-		m.eachKey(ctx, "denied", func(key string) error {
+		m.eachKey(ctx, "denied", false, func(key string) error {
 			if expires, ok := denyExpiry(path.Base(key)); !ok || expires.After(past) {
 				return nil
 			}
 			return m.Storage.Delete(ctx, key)
 		}),
-		m.eachKey(ctx, "once", func(key string) error {
+		m.eachKey(ctx, "once", false, func(key string) error {
 			plaintext, err := m.loadItem(ctx, key, purposeOnce)
 			if missing(err) || err == nil && len(plaintext) >= 8 && time.UnixMilli(int64(binary.BigEndian.Uint64(plaintext))).After(past) {
 				return nil
@@ -85,7 +93,7 @@ func (m *Manager) sweep(ctx context.Context) error {
 
 // retryRevocations asks the pool again to revoke what it did not take before.
 func (m *Manager) retryRevocations(ctx context.Context) error {
-	return m.eachKey(ctx, "revocations", func(key string) error {
+	return m.eachKey(ctx, "revocations", false, func(key string) error {
 		plaintext, err := m.loadItem(ctx, key, purposeRevoke)
 		if missing(err) {
 			return nil
@@ -103,13 +111,14 @@ func (m *Manager) retryRevocations(ctx context.Context) error {
 	})
 }
 
-// eachKey calls do for every key below a folder of this realm, which need not exist. One failure does not stop the others.
-func (m *Manager) eachKey(ctx context.Context, folder string, do func(key string) error) error {
+// eachKey calls do for every key in a folder of this realm, which need not exist, or below it. One failure does not stop the
+// others.
+func (m *Manager) eachKey(ctx context.Context, folder string, below bool, do func(key string) error) error {
 	root := m.path(folder)
 	if !m.Storage.Exists(ctx, root) {
 		return nil
 	}
-	keys, err := m.Storage.List(ctx, root, true)
+	keys, err := m.Storage.List(ctx, root, below)
 	if err != nil && !missing(err) {
 		return err
 	}

@@ -315,14 +315,19 @@ func (p *Pool) Revoked() []string {
 // processes. Run is not running; call Poll.
 func NewManager(tb testing.TB, s *Storage, p *Pool) *session.Manager {
 	tb.Helper()
-	keys, err := session.OpenKeyRing(context.Background(), s, "passwordless/default/keys", session.KeyRingOptions{
+	return newManager(tb, s, p, "default")
+}
+
+func newManager(tb testing.TB, s session.Storage, p *Pool, realm string) *session.Manager {
+	tb.Helper()
+	keys, err := session.OpenKeyRing(context.Background(), s, "passwordless/"+realm+"/keys", session.KeyRingOptions{
 		Now: p.Clock.Now, Keep: 24 * time.Hour,
 	})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return &session.Manager{
-		Settings:  session.Settings{Realm: "default", IdleTimeout: 8 * time.Hour, Lifetime: 24 * time.Hour},
+		Settings:  session.Settings{Realm: realm, IdleTimeout: 8 * time.Hour, Lifetime: 24 * time.Hour},
 		Keys:      keys,
 		Storage:   s,
 		Refresher: p,
