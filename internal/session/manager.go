@@ -124,6 +124,11 @@ func (m *Manager) Start(ctx context.Context, f Fresh, factor Factor, d Device) (
 	if f.Identity.Subject == "" {
 		return Session{}, errors.New("starting a session: the tokens name no subject")
 	}
+	if f.Identity.EmailVerified {
+		if err := m.endUnproven(ctx, f.Identity.Subject, ""); err != nil {
+			return Session{}, fmt.Errorf("starting a session: %w", err)
+		}
+	}
 	var sid [sidSize]byte
 	if _, err := io.ReadFull(m.rand(), sid[:]); err != nil {
 		return Session{}, fmt.Errorf("starting a session: %w", err)

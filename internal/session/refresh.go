@@ -133,6 +133,8 @@ func (m *Manager) refresh(ctx context.Context, s Session) (Session, error) {
 		return Session{}, fmt.Errorf("%w: refreshing: %w", ErrUnavailable, err)
 	case f.Identity.Subject != rec.Session.Subject:
 		return Session{}, m.endRefused(ctx, rec, fmt.Errorf("%w: it answered for another user", ErrRefused))
+	case f.Identity.EmailVerified && unproven(rec.Session):
+		return Session{}, m.endStranger(ctx, rec, f.Tokens.Refresh)
 	}
 	if f.Tokens.Refresh == "" {
 		f.Tokens.Refresh = rec.Tokens.Refresh // rotation is off
@@ -209,6 +211,14 @@ func (m *Manager) StepUp(ctx context.Context, s Session, f Fresh, factor Factor)
 	next.Tokens, next.OriginJTI = f.Tokens, f.Identity.OriginJTI
 	if next.Tokens.Refresh == "" {
 		next.Tokens.Refresh = old
+	}
+	if f.Identity.EmailVerified && unproven(rec.Session) {
+		if factor != MagicLink && factor != EmailCode {
+			return Session{}, m.endStranger(ctx, rec, next.Tokens.Refresh)
+		}
+		if err := m.endUnproven(ctx, s.Subject, s.ID); err != nil {
+			return Session{}, err
+		}
 	}
 	if err := m.storeRecord(ctx, next); err != nil {
 		return Session{}, fmt.Errorf("%w: stepping up: %w", ErrUnavailable, err)

@@ -222,6 +222,10 @@ type Pool struct {
 	// Groups and Claims are given to the identities of all tokens.
 	Groups []string
 	Claims map[string]any
+	// AccessLifetime is how long access tokens last. Zero: an hour.
+	AccessLifetime time.Duration
+	// Unverified says that addresses in tokens are not verified.
+	Unverified bool
 	// During, if set, runs within every Refresh: tests hold it up there.
 	During func()
 
@@ -248,12 +252,16 @@ func (p *Pool) issue(subject string) session.Fresh {
 	refresh := fmt.Sprintf("refresh-%d", p.serial)
 	p.live[refresh] = subject
 	now := p.Clock.Now()
+	lifetime := p.AccessLifetime
+	if lifetime == 0 {
+		lifetime = time.Hour
+	}
 	return session.Fresh{
 		Tokens: session.Tokens{ID: fmt.Sprintf("id-%d", p.serial), Access: fmt.Sprintf("access-%d", p.serial), Refresh: refresh},
 		Identity: session.Identity{
-			Subject: subject, Username: subject, Email: subject + "@example.com", EmailVerified: true,
+			Subject: subject, Username: subject, Email: subject + "@example.com", EmailVerified: !p.Unverified,
 			Groups: p.Groups, Claims: p.Claims,
-			AuthTime: now, AccessExpires: now.Add(time.Hour), OriginJTI: fmt.Sprintf("origin-%d", p.serial),
+			AuthTime: now, AccessExpires: now.Add(lifetime), OriginJTI: fmt.Sprintf("origin-%d", p.serial),
 		},
 	}
 }
