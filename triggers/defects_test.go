@@ -20,32 +20,96 @@ var defects = []struct {
 	elsewhere []string
 }{
 	{
-		1, "a trigger that is called again with the same event sends a second mail, or denies its own link",
-		[]func(*testing.T){TestCreateRetriedSendsOneMail, TestCreateRetriedConcurrentlySendsOneMail, TestVerifyRetriedPassesAgain, TestEveryTriggerCalledAgain}, nil,
-	},
-	{2, "a redirectUri with markup stands in the mail", []func(*testing.T){TestRedirectIsRefusedForEverybody}, []string{"triggers/create TestRedirects", "templates TestLinkWithMarkup"}},
-	{
-		3, "answers tell who has an account, a passkey, a phone",
-		[]func(*testing.T){TestFakeCredentialsForBothKindsOfUser, TestLinkForNobody, TestCodeForNobody, TestSMSForThoseWithoutAPhone, TestPasskeyEnforced, TestOfferedIDsAreNotLookedUp}, nil,
-	},
-	{
-		4, "SMS codes have digits 0 to 8, are compared in variable time, and can be guessed and sent without end",
-		[]func(*testing.T){TestGuessingOverManySessions, TestSMSPumping, TestNoSMSWithoutAFirstFactor}, []string{"triggers/create TestDigitsAreUniform", "triggers/verify TestCodesAreComparedWhole"},
+		number: 1,
+		story:  "a trigger that is called again with the same event sends a second mail, or denies its own link",
+		here: []func(*testing.T){
+			TestCreateRetriedSendsOneMail,
+			TestCreateRetriedConcurrentlySendsOneMail,
+			TestVerifyRetriedPassesAgain,
+			TestEveryTriggerCalledAgain,
+		},
 	},
 	{
-		5, "notifications go to unverified addresses, and nothing ever verifies one",
-		[]func(*testing.T){TestLinkVerifiesTheCurrentAddress}, []string{"triggers/notify TestNoNotificationToUnverifiedAddresses", "triggers/notify TestFriendlyNameIsEscapedInTheMail"},
+		number:    2,
+		story:     "a redirectUri with markup stands in the mail",
+		here:      []func(*testing.T){TestRedirectIsRefusedForEverybody},
+		elsewhere: []string{"triggers/create TestRedirects", "templates TestLinkWithMarkup"},
 	},
-	{6, "a deployment with SMS only does not start", []func(*testing.T){TestSMSOnly}, nil},
-	{7, "a user with only a phone number cannot register a passkey", nil, []string{"passkey TestStartRegistration"}},
-	{8, "the caller sets sign_in_method", nil, []string{"triggers/pretoken TestClaims", "triggers/pretoken TestRealEvents"}},
-	{9, "a cached public key outlives its alias", []func(*testing.T){TestKeyRotationBehindTheAlias}, nil},
-	{10, "any unexpired ID token adds or deletes passkeys, even after sign-out", nil, []string{"caddyauth TestFIDO2Refusals", "caddyauth TestProofs"}},
-	{11, "no refresh-token rotation, sign-out fails with a client secret, partitions other than aws are unknown", nil, []string{"userpool TestRequests", "userpool TestPartitions"}},
-	{12, "claims of a step-up vanish at the first refresh", nil, []string{"internal/session TestOlderGenerationAdoptsTheStepUp"}},
-	{13, "malformed answers are internal errors, and a link is used up before it is checked", []func(*testing.T){TestDenialBurnsNothing, TestMalformedPasskeyAnswers}, nil},
-	{14, "asking for a link voids the one before", []func(*testing.T){TestAskingAgainKeepsEarlierLinks}, nil},
-	{15, "a passkey is orphaned on the device when the user leaves while naming it", nil, []string{"passkey TestFriendlyNameFromProvider"}},
+	{
+		number: 3,
+		story:  "answers tell who has an account, a passkey, a phone",
+		here: []func(*testing.T){
+			TestFakeCredentialsForBothKindsOfUser,
+			TestPasskeysOfADeletedUser,
+			TestOfferedIDsAreNotLookedUp,
+			TestLinkForNobody,
+			TestCodeForNobody,
+			TestSMSForThoseWithoutAPhone,
+			TestPasskeyEnforced,
+		},
+	},
+	{
+		number:    4,
+		story:     "SMS codes have digits 0 to 8, are compared in variable time, and can be guessed and sent without end",
+		here:      []func(*testing.T){TestGuessingOverManySessions, TestSMSPumping, TestNoSMSWithoutAFirstFactor},
+		elsewhere: []string{"triggers/create TestDigitsAreUniform", "triggers/verify TestCodesAreComparedWhole"},
+	},
+	{
+		number:    5,
+		story:     "notifications go to unverified addresses with names unescaped, and nothing ever verifies an address",
+		here:      []func(*testing.T){TestLinkVerifiesTheCurrentAddress},
+		elsewhere: []string{"triggers/notify TestNoNotificationToUnverifiedAddresses", "triggers/notify TestFriendlyNameIsEscapedInTheMail"},
+	},
+	{
+		number: 6,
+		story:  "a deployment with SMS only does not start",
+		here:   []func(*testing.T){TestSMSOnly},
+	},
+	{
+		number:    7,
+		story:     "a user with only a phone number cannot register a passkey",
+		elsewhere: []string{"passkey TestStartRegistration"},
+	},
+	{
+		number:    8,
+		story:     "the caller sets sign_in_method",
+		elsewhere: []string{"triggers/pretoken TestClaims", "triggers/pretoken TestRealEvents"},
+	},
+	{
+		number: 9,
+		story:  "a cached public key outlives its alias",
+		here:   []func(*testing.T){TestKeyRotationBehindTheAlias},
+	},
+	{
+		number:    10,
+		story:     "any unexpired ID token adds or deletes passkeys, even after sign-out",
+		elsewhere: []string{"caddyauth TestFIDO2Refusals", "caddyauth TestProofs"},
+	},
+	{
+		number:    11,
+		story:     "no refresh-token rotation, sign-out fails with a client secret, partitions other than aws are unknown",
+		elsewhere: []string{"userpool TestRequests", "userpool TestPartitions"},
+	},
+	{
+		number:    12,
+		story:     "claims of a step-up vanish at the first refresh",
+		elsewhere: []string{"internal/session TestOlderGenerationAdoptsTheStepUp"},
+	},
+	{
+		number: 13,
+		story:  "malformed answers are internal errors, and a link is used up before it is checked",
+		here:   []func(*testing.T){TestDenialBurnsNothing, TestMalformedPasskeyAnswers},
+	},
+	{
+		number: 14,
+		story:  "asking for a link voids the one before",
+		here:   []func(*testing.T){TestAskingAgainKeepsEarlierLinks},
+	},
+	{
+		number:    15,
+		story:     "a passkey is orphaned on the device when the user leaves while naming it",
+		elsewhere: []string{"passkey TestFriendlyNameFromProvider"},
+	},
 }
 
 func TestDefects(t *testing.T) {

@@ -50,6 +50,18 @@ func TestFakeCredentialsForBothKindsOfUser(t *testing.T) {
 	}
 }
 
+// An account is deleted, its passkeys are still in the table: the options are those of anybody unknown.
+func TestPasskeysOfADeletedUser(t *testing.T) {
+	p := newPool(t)
+	p.users["dave"] = map[string]string{"email": "dave@example.com"}
+	held := p.register("dave", passkeytest.NewAuthenticator(origin))
+	delete(p.users, "dave")
+	s := p.initiate("dave")
+	if id := challenge.EncodeBase64(held.ID); strings.Contains(s.public[challenge.ParamFIDO2Options], id) || strings.Contains(s.private[challenge.ParamPasskeys], id) {
+		t.Error("the passkey of a deleted user is offered")
+	}
+}
+
 // Credential IDs that are not exposed are not looked up either.
 func TestCredentialIDsNotExposed(t *testing.T) {
 	p := newPool(t)

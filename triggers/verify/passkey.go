@@ -42,7 +42,7 @@ func (h *Handler) passkey(ctx context.Context, e event, answer string) error {
 		return errDenied("a usernameless assertion without a user handle")
 	}
 	id, err := challenge.DecodeBase64(a.CredentialID)
-	if err != nil || len(id) > passkey.MaxCredentialID {
+	if err != nil {
 		return errDenied("malformed credential ID")
 	}
 	credential, err := p.credential(ctx, e, handle, id)
