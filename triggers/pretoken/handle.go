@@ -40,6 +40,9 @@ var reserved = []string{
 // Validate reports persisted keys that would set a claim others trust.
 func (h *Handler) Validate() error {
 	for _, k := range h.PersistedKeys {
+		if k == challenge.KeyFirstFactorToken {
+			return fmt.Errorf("pretoken: client metadata key %q cannot be persisted: it holds a token", k)
+		}
 		claim := snakeCase(k)
 		if k == "" || strings.HasPrefix(claim, "cognito:") || strings.HasPrefix(claim, "custom:") || slices.Contains(reserved, claim) {
 			return fmt.Errorf("pretoken: client metadata key %q cannot be persisted: claim %q is not the caller's to set", k, claim)

@@ -202,7 +202,7 @@ func TestReservedClaims(t *testing.T) {
 	if err := handler().Validate(); err != nil {
 		t.Error(err)
 	}
-	for _, key := range []string{"sub", "email", "emailVerified", "cognito:groups", "custom:role", "amr", "acr", "authTime", "authMethods", "tokenUse", "clientId", "username", ""} {
+	for _, key := range []string{"sub", "email", "emailVerified", "cognito:groups", "custom:role", "amr", "acr", "authTime", "authMethods", "tokenUse", "clientId", "username", "jwt", ""} {
 		h := &pretoken.Handler{PersistedKeys: []string{key}}
 		if h.Validate() == nil {
 			t.Errorf("%q may be persisted", key)
