@@ -112,7 +112,7 @@ func violations(packages []pkg) []string {
 func triggerOf(name string) (string, bool) {
 	rest, ok := strings.CutPrefix(name, "triggers/")
 	trigger, _, _ := strings.Cut(rest, "/")
-	return trigger, ok && trigger != "aws" && trigger != "cmd"
+	return trigger, ok && trigger != "aws" && trigger != "cmd" && trigger != "lambda"
 }
 
 func reaches(p pkg, path string) bool  { return contains(p.Deps, path) }
