@@ -7,6 +7,7 @@
 package create
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"time"
@@ -78,6 +79,8 @@ type Passkeys struct {
 	Timeout          time.Duration // 0: 120 s
 	// ExposeCredentialIDs lists the IDs of the user's passkeys, or made-up ones, for authenticators that cannot discover them.
 	ExposeCredentialIDs bool
+	// Challenge makes the challenge of a sign-in, in unpadded base64url of at least 16 random bytes; nil: 64 bytes of Handler.Rand.
+	Challenge func(ctx context.Context) (string, error)
 }
 
 // SMS sends step-up codes.
@@ -101,4 +104,6 @@ type SMS struct {
 	AllowUnverifiedPhones bool
 	// Content writes the message; nil: [templates.SMSText].
 	Content func(locale string, d templates.SMSData) (string, error)
+	// Mask hides a number before the client sees it; nil: all but the last four digits. It gets made-up numbers too.
+	Mask func(number string) string
 }

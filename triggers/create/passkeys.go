@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
@@ -15,7 +16,7 @@ import (
 // not ask the store for those only.
 func (h *Handler) passkeyOptions(ctx context.Context, e event) (options, carried string, err error) {
 	p := h.Passkeys
-	c, err := passkey.NewChallenge(h.random())
+	c, err := p.challenge(ctx, h.random())
 	if err != nil {
 		return "", "", fmt.Errorf("making a challenge: %w", err)
 	}
@@ -43,4 +44,23 @@ func (h *Handler) passkeyOptions(ctx context.Context, e event) (options, carried
 		}
 	}
 	return o.Encode(), carried, nil
+}
+
+// minChallenge is the least length of a challenge in bytes (WebAuthn Level 3, section 13.4.3).
+const minChallenge = 16
+
+// challenge asks the operator's generator, if there is one, and does not trust its form: Verify could never match another one.
+func (p *Passkeys) challenge(ctx context.Context, random io.Reader) (string, error) {
+	if p.Challenge == nil {
+		return passkey.NewChallenge(random)
+	}
+	c, err := p.Challenge(ctx)
+	if err != nil {
+		return "", err
+	}
+	raw, err := challenge.DecodeBase64(c)
+	if err != nil || len(raw) < minChallenge || challenge.EncodeBase64(raw) != c {
+		return "", fmt.Errorf("the generator made no unpadded base64url of at least %d bytes", minChallenge)
+	}
+	return c, nil
 }

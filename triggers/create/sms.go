@@ -66,7 +66,11 @@ func (h *Handler) sms(ctx context.Context, e event) (event, error) {
 		// Verify denies whatever comes without a number.
 		shown = "+" + h.digits(11, "phone number", fakeBasis(e))
 	}
-	e.Response.PublicChallengeParameters = map[string]string{challenge.ParamPhoneNumber: challenge.MaskPhone(shown)}
+	mask := h.SMS.Mask
+	if mask == nil {
+		mask = challenge.MaskPhone
+	}
+	e.Response.PublicChallengeParameters = map[string]string{challenge.ParamPhoneNumber: mask(shown)}
 	e.Response.PrivateChallengeParameters = present(map[string]string{
 		challenge.ParamSecretCode:  code,
 		challenge.ParamPhoneNumber: phone,
