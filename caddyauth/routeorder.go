@@ -12,6 +12,9 @@ func init() {
 	httpcaddyfile.RegisterHandlerDirective("passwordless_bearer", parseBearer)
 	httpcaddyfile.RegisterDirectiveOrder("passwordless_bearer", httpcaddyfile.Before, "basic_auth")
 
+	httpcaddyfile.RegisterHandlerDirective("passwordless_forward_auth", parseForwardAuth)
+	httpcaddyfile.RegisterDirectiveOrder("passwordless_forward_auth", httpcaddyfile.Before, "basic_auth")
+
 	httpcaddyfile.RegisterHandlerDirective("passwordless_related_origins", parseRelatedOrigins)
 	httpcaddyfile.RegisterDirectiveOrder("passwordless_related_origins", httpcaddyfile.After, "try_files")
 }
