@@ -20,6 +20,10 @@ build: ## build bin/caddy, with the embedded user pool, and bin/legacy
 	$(GO_BUILD) -o bin/caddy ./cmd/caddy
 	$(GO_BUILD) -o bin/legacy ./examples/legacy
 
+.PHONY: triggers
+triggers: ## build the Lambdas, dist/<trigger>-<arch>.zip, the same byte for byte everywhere
+	go run ./internal/zipper
+
 .PHONY: run
 run: build ## start portal, guard, embedded user pool and legacy application on this machine
 	@.ci/run-example

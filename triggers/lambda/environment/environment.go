@@ -115,6 +115,6 @@ func (r *Reader) Err() error {
 // Check complains of variables that a component refuses in its own words.
 func (r *Reader) Check(names string, err error) {
 	if err != nil {
-		r.Complain(names, "do not work together: "+err.Error())
+		r.Complain(names, "will not do: "+err.Error())
 	}
 }

@@ -210,12 +210,17 @@ func callers() string {
 	}
 }
 
-// lines turns what the Lambda runtime prints into log lines.
+// lines turns what the Lambda runtime prints into log lines: function errors, of which [telemetry.Log.Done] has told already, and why it
+// ends the process.
 type lines struct{ logger *slog.Logger }
 
 var _ io.Writer = lines{}
 
 func (l lines) Write(p []byte) (int, error) {
-	l.logger.Debug("runtime", slog.String("text", string(p)))
+	level := slog.LevelError
+	if json.Valid(p) {
+		level = slog.LevelDebug
+	}
+	l.logger.Log(context.Background(), level, "Lambda runtime", slog.String("text", string(p)))
 	return len(p), nil
 }

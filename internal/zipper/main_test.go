@@ -1,0 +1,92 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// Two builds, in two copies of the sources in different places and with another build cache, give one zip.
+func TestReproducible(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	for _, part := range []string{"go.mod", "go.sum", "triggers", "internal/challenge"} {
+		to := filepath.Join(elsewhere, part)
+		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("cp", "-r", filepath.Join(root, part), to).CombinedOutput(); err != nil {
+			t.Fatal(err, string(out))
+		}
+	}
+	var first [sha256.Size]byte
+	for i, sources := range []string{root, elsewhere} {
+		if i == 1 {
+			t.Setenv("GOCACHE", t.TempDir())
+		}
+		file := filepath.Join(t.TempDir(), "define.zip")
+		if err := ship(sources, "define", "arm64", file); err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := sha256.Sum256(content); i == 0 {
+			first = sum
+		} else if sum != first {
+			t.Error("the two builds differ")
+		}
+	}
+}
+
+// What Lambda wants of provided.al2023: an executable named bootstrap, that needs no library.
+func TestBootstrap(t *testing.T) {
+	for architecture, machine := range map[string]elf.Machine{"arm64": elf.EM_AARCH64, "amd64": elf.EM_X86_64} {
+		file := filepath.Join(t.TempDir(), "define.zip")
+		if err := ship("../..", "define", architecture, file); err != nil {
+			t.Fatal(err)
+		}
+		z, err := zip.OpenReader(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer z.Close()
+		if len(z.File) != 1 || z.File[0].Name != "bootstrap" || z.File[0].Mode() != 0o755 || !z.File[0].Modified.Equal(epoch) {
+			t.Fatalf("%+v", z.File[0].FileHeader)
+		}
+		r, err := z.File[0].Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program, err := elf.NewFile(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if libraries, err := program.ImportedLibraries(); err != nil || len(libraries) > 0 || program.Machine != machine {
+			t.Errorf("%s: %v, %v, %v", architecture, program.Machine, libraries, err)
+		}
+		if bytes.Contains(content, []byte("net/rpc.")) {
+			t.Errorf("%s: the program contains net/rpc", architecture)
+		}
+	}
+}
+
+func TestUnknownTrigger(t *testing.T) {
+	if err := ship("../..", "nosuch", "arm64", filepath.Join(t.TempDir(), "x.zip")); err == nil {
+		t.Error("no error")
+	}
+}
