@@ -102,8 +102,6 @@ type SMS struct {
 	PerDay int // messages a user may get in a day; 0: 10
 	// AllowUnverifiedPhones sends to numbers that were never verified.
 	AllowUnverifiedPhones bool
-	// Mask is what the page shows of a number, made-up ones too; nil: all but the last digits is hidden, as existing deployments do.
-	Mask func(number string) string
 	// Content writes the message; nil: [templates.SMSText].
 	Content func(locale string, d templates.SMSData) (string, error)
 	// Mask hides a number before the client sees it; nil: all but the last four digits. It gets made-up numbers too.

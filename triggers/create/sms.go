@@ -80,13 +80,6 @@ func (h *Handler) sms(ctx context.Context, e event) (event, error) {
 	return e, nil
 }
 
-func (s *SMS) mask(number string) string {
-	if s.Mask == nil {
-		return challenge.MaskPhone(number)
-	}
-	return s.Mask(number)
-}
-
 // reachablePhone is the user's number, or "" where no code may go to it.
 func (s *SMS) reachablePhone(e event, nonce string) string {
 	phone := e.Request.UserAttributes["phone_number"]
