@@ -55,7 +55,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("passwordless: realm %q: %w", name, err)
 		}
 	}
-	return nil
+	return a.checkDataFiles()
 }
 
 // Start opens every realm, so that a corrupt data file or an unreachable storage is told at start and not by the first

@@ -11,6 +11,7 @@ import (
 //		inbox                  <host:port>
 //		inbox_public
 //		inbox_host             <name...>
+//		smtp                   <host:port> { … }
 //		from                   <address>
 //		product                <name>
 //		access_token_lifetime  <duration>
@@ -47,6 +48,8 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		text = &p.From
 	case "product":
 		text = &p.Product
+	case "smtp":
+		return p.unmarshalSMTP(d)
 	case "inbox_public":
 		p.InboxPublic = true
 		if d.NextArg() {
@@ -78,7 +81,7 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		p.RefreshTokenRotation = value == "on"
 		return nil
 	default:
-		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, from, product, access_token_lifetime or refresh_token_rotation", option)
+		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, smtp, from, product, access_token_lifetime or refresh_token_rotation", option)
 	}
 	if !d.AllArgs(text) {
 		return d.Errf("%s takes one value", option)

@@ -49,7 +49,10 @@ type UserPool struct {
 	// Host names, beside localhost and the one in `inbox`, under which the inbox may be opened.
 	InboxHosts []string `json:"inbox_hosts,omitempty"`
 
-	// Sender of mails. Default: `no-reply@localhost`.
+	// The mail server that delivers mails. Default: none; mails go to the inbox, as text messages always do.
+	SMTP *SMTP `json:"smtp,omitempty"`
+
+	// Sender of mails. Default: `no-reply@localhost`; required with `smtp`.
 	From string `json:"from,omitempty"`
 
 	// Name of the product in mails. Default: that of the realm's branding.
@@ -63,6 +66,7 @@ type UserPool struct {
 
 	logger *slog.Logger
 	inbox  caddy.NetworkAddress
+	mailer *localpool.SMTP // nil: the inbox
 }
 
 // CaddyModule returns the Caddy module information.
@@ -93,6 +97,13 @@ func (p *UserPool) Provision(ctx caddy.Context) error {
 	}
 	if d := time.Duration(p.AccessTokenLifetime); d != 0 && (d < 5*time.Minute || d > 24*time.Hour) {
 		return fmt.Errorf("user_pool embedded: access_token_lifetime must be 5m to 24h, got %s", d)
+	}
+	if p.SMTP != nil {
+		mailer, err := p.SMTP.provision(p.From)
+		if err != nil {
+			return fmt.Errorf("user_pool embedded: %w", err)
+		}
+		p.mailer = mailer
 	}
 	if err := p.provisionInbox(); err != nil {
 		return fmt.Errorf("user_pool embedded: %w", err)
@@ -137,6 +148,11 @@ func (p *UserPool) provisionInbox() error {
 
 // OpenUserPool opens the file, or joins a pool that is open already and puts these settings in force.
 func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) (caddyauth.OpenedPool, error) {
+	if p.mailer != nil {
+		if err := p.SMTP.open(p.mailer); err != nil {
+			return caddyauth.OpenedPool{}, err
+		}
+	}
 	opened, err := open(p.config(s))
 	if err != nil {
 		return caddyauth.OpenedPool{}, err
@@ -183,6 +199,9 @@ func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 		Rand:                s.Rand,
 		Logger:              p.logger,
 	}
+	if p.mailer != nil {
+		c.Mailer = p.mailer
+	}
 	if p.Product != "" {
 		c.Product = p.Product
 	}
@@ -196,6 +215,9 @@ func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 	return c
 }
 
+// DataFile implements [caddyauth.FileKeeper].
+func (p *UserPool) DataFile() string { return p.Path }
+
 // KeepsCredentials implements [caddyauth.CredentialKeeper].
 func (*UserPool) KeepsCredentials() bool { return true }
 
@@ -207,5 +229,6 @@ var (
 	_ caddy.Provisioner          = (*UserPool)(nil)
 	_ caddyauth.UserPoolProvider = (*UserPool)(nil)
 	_ caddyauth.CredentialKeeper = (*UserPool)(nil)
+	_ caddyauth.FileKeeper       = (*UserPool)(nil)
 	_ caddyauth.SignUpEnforcer   = (*UserPool)(nil)
 )

@@ -51,7 +51,7 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 func TestUnmarshalCaddyfileRefusals(t *testing.T) {
 	for name, test := range map[string]struct{ input, want string }{
 		"two paths":      {`embedded a b`, "wrong argument count"},
-		"unknown option": {"embedded {\n smtp localhost\n}", `unknown option "smtp"`},
+		"unknown option": {"embedded {\n imap localhost\n}", `unknown option "imap"`},
 		"twice":          {"embedded {\n from a@b.c\n from a@b.c\n}", "from is given twice"},
 		"no value":       {"embedded {\n inbox\n}", "inbox takes one value"},
 		"two values":     {"embedded {\n product Example Corp\n}", "product takes one value"},
