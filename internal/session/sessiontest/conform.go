@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,7 +68,7 @@ func conformItems(t *testing.T, a, b session.Storage) {
 // Two processes, many goroutines in each: never two within the lock.
 func conformLocks(t *testing.T, a, b session.Storage) {
 	ctx := t.Context()
-	var inside, entered int // guarded by the lock alone: the race detector would tell
+	var inside, entered atomic.Int32 // atomic, as locks made of files or items are no synchronization to the race detector
 	var wg sync.WaitGroup
 	for i := range 6 {
 		s := []session.Storage{a, b}[i%2]
@@ -76,19 +77,19 @@ func conformLocks(t *testing.T, a, b session.Storage) {
 				t.Error(err)
 				return
 			}
-			if inside++; inside != 1 {
-				t.Errorf("%d are inside", inside)
+			if n := inside.Add(1); n != 1 {
+				t.Errorf("%d are inside", n)
 			}
-			entered++
-			inside--
+			entered.Add(1)
+			inside.Add(-1)
 			if err := s.Unlock(ctx, "conform"); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if entered != 6 {
-		t.Errorf("%d entered", entered)
+	if n := entered.Load(); n != 6 {
+		t.Errorf("%d entered", n)
 	}
 	if err := a.Lock(ctx, "conform"); err != nil {
 		t.Fatal(err)

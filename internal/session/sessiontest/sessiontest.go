@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"sort"
 	"strings"
 	"sync"
@@ -272,6 +273,13 @@ func (p *Pool) Break(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.err = err
+}
+
+// SignOut makes the pool refuse all of a subject's refresh tokens, as after Cognito's GlobalSignOut.
+func (p *Pool) SignOut(subject string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.live, func(_, owner string) bool { return owner == subject })
 }
 
 // Refresh implements [session.Refresher].
