@@ -47,6 +47,7 @@ var imports = map[string][]string{
 	"triggers/define":     {"internal/challenge"},
 	"triggers/presignup":  {"internal/challenge"},
 	"triggers/pretoken":   {"internal/challenge"},
+	"triggers/interop":    {},
 	"internal/dynamotest": {},
 }
 

@@ -1,0 +1,118 @@
+package interop_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/caddy-cognito/passwordless/internal/dynamotest"
+)
+
+// npmPackage is where the other side's compiled handlers are, from this package's folder.
+var npmPackage = filepath.Join("..", "..", dynamotest.Folder, "node_modules", "amazon-cognito-passwordless-auth", "dist", "cdk", "custom-auth")
+
+// Names of the other side's handlers.
+const (
+	defineModule      = "define-auth-challenge"
+	createModule      = "create-auth-challenge"
+	verifyModule      = "verify-auth-challenge-response"
+	credentialsModule = "fido2-credentials-api"
+	challengeModule   = "fido2-challenge-api"
+)
+
+// node is a process that has the other side's handlers. It is for one goroutine.
+type node struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+// outcome is what a handler made of one event.
+type outcome struct {
+	Event json.RawMessage `json:"event"`
+	Error string          `json:"error"`
+}
+
+// startNode runs the handlers with exactly this environment until the test ends.
+func startNode(t *testing.T, environment ...string) *node {
+	t.Helper()
+	program, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal("the other side's handlers need Node: run `make test-tools`")
+	}
+	folder, err := filepath.Abs(npmPackage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, defineModule+".js")); err != nil {
+		t.Fatalf("amazon-cognito-passwordless-auth is not installed: run `make test-tools` (%v)", err)
+	}
+	command := exec.Command(program, "testdata/triggers.mjs", folder)
+	command.Env = environment
+	in, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(t.TempDir(), "node.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Stderr = log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = command.Process.Kill()
+		_ = command.Wait()
+		_ = log.Close()
+		if t.Failed() {
+			if said, err := os.ReadFile(log.Name()); err == nil && len(said) > 0 {
+				t.Logf("Node said:\n%s", said)
+			}
+		}
+	})
+	return &node{in: in, out: bufio.NewReader(out)}
+}
+
+// all runs a handler on the events, one after the other.
+func (n *node) all(t *testing.T, module string, events ...any) []outcome {
+	t.Helper()
+	line, err := json.Marshal(map[string]any{"module": module, "events": events})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.in.Write(append(line, '\n')); err != nil {
+		t.Fatalf("%s: the Node process is gone: %v", module, err)
+	}
+	raw, err := n.out.ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("%s: the Node process ended: %v", module, err)
+	}
+	var reply struct {
+		Answers []outcome `json:"answers"`
+	}
+	if err := json.Unmarshal(raw, &reply); err != nil || len(reply.Answers) != len(events) {
+		t.Fatalf("%s: %d answers to %d events, %v", module, len(reply.Answers), len(events), err)
+	}
+	return reply.Answers
+}
+
+// trigger runs a handler on one event and reads the event that it returns into answer.
+func (n *node) trigger(t *testing.T, module string, event, answer any) {
+	t.Helper()
+	got := n.all(t, module, event)[0]
+	if got.Error != "" {
+		t.Fatalf("%s: %s", module, got.Error)
+	}
+	if err := json.Unmarshal(got.Event, answer); err != nil {
+		t.Fatalf("%s: %v", module, err)
+	}
+}
