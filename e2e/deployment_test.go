@@ -26,6 +26,7 @@ const (
 type deployment struct {
 	portal, app, inbox string // origins
 	admin              string // host:port
+	legacy             string // host:port of the application itself
 	caddyfile, log     string // paths
 	caddy              *exec.Cmd
 	ended              chan error // Caddy's exit
@@ -41,6 +42,7 @@ func deploy(t *testing.T, edits ...string) *deployment {
 		app:       "http://app.localhost:" + web,
 		inbox:     "http://localhost:" + inbox,
 		admin:     "localhost:" + admin,
+		legacy:    "127.0.0.1:" + legacy,
 		caddyfile: filepath.Join(folder, "Caddyfile"),
 		log:       filepath.Join(folder, "caddy.log"),
 	}
