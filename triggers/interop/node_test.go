@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/caddy-cognito/passwordless/internal/dynamotest"
@@ -47,11 +48,9 @@ func startNode(t *testing.T, environment ...string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(folder, defineModule+".js")); err != nil {
-		t.Fatalf("amazon-cognito-passwordless-auth is not installed: run `make test-tools` (%v)", err)
-	}
-	command := exec.Command(program, "testdata/triggers.mjs", folder)
-	command.Env = environment
+	bundled := bundle(t, folder)
+	command := exec.Command(program, "testdata/triggers.mjs", bundled)
+	command.Env = append(slices.Clip(environment), "NODE_PATH="+filepath.Join(folder, "..", "..", "..", ".."))
 	in, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +79,21 @@ func startNode(t *testing.T, environment ...string) *node {
 		}
 	})
 	return &node{in: in, out: bufio.NewReader(out)}
+}
+
+// bundle makes the handlers as their construct deploys them, with esbuild: Node itself refuses what they import from the package cbor by name.
+func bundle(t *testing.T, folder string) string {
+	t.Helper()
+	target := t.TempDir()
+	arguments := []string{"--bundle", "--platform=node", "--format=cjs", "--packages=external", "--out-extension:.js=.cjs", "--outdir=" + target}
+	for _, module := range []string{defineModule, createModule, verifyModule, credentialsModule, challengeModule} {
+		arguments = append(arguments, filepath.Join(folder, module+".js"))
+	}
+	program := filepath.Join(folder, "..", "..", "..", "..", ".bin", "esbuild")
+	if out, err := exec.Command(program, arguments...).CombinedOutput(); err != nil {
+		t.Fatalf("amazon-cognito-passwordless-auth cannot be bundled; is it installed? Run `make test-tools`: %v\n%s", err, out)
+	}
+	return target
 }
 
 // all runs a handler on the events, one after the other.
@@ -112,7 +126,12 @@ func (n *node) trigger(t *testing.T, module string, event, answer any) {
 	if got.Error != "" {
 		t.Fatalf("%s: %s", module, got.Error)
 	}
-	if err := json.Unmarshal(got.Event, answer); err != nil {
-		t.Fatalf("%s: %v", module, err)
+	decode(t, got.Event, answer)
+}
+
+func decode(t *testing.T, raw []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(raw, into); err != nil {
+		t.Fatalf("%v in %s", err, raw)
 	}
 }

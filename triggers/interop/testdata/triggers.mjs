@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 console.log = console.info = console.trace = console.error;
 
 const [folder] = process.argv.slice(2);
-const load = (module) => import(pathToFileURL(`${folder}/${module}.js`).href);
+const load = (module) => import(pathToFileURL(`${folder}/${module}.cjs`).href);
 
 async function answer({ handler }, event) {
   try {
