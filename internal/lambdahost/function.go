@@ -3,7 +3,11 @@ package lambdahost
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 )
@@ -24,6 +28,7 @@ func Start(environment []string, program string, arguments ...string) (*Function
 	if err != nil {
 		return nil, err
 	}
+	// #nosec G204 -- running what the caller names is the purpose
 	f := &Function{server: s, command: exec.Command(program, arguments...), output: &buffer{}}
 	// Later entries win.
 	f.command.Env = append([]string{
@@ -97,4 +102,22 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.data.String()
+}
+
+// Memory is the most that the program has had resident so far, in bytes (Linux: VmHWM).
+func (f *Function) Memory() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.Pid()))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			var kilobytes int64
+			if _, err := fmt.Sscanf(rest, "%d kB", &kilobytes); err != nil {
+				return 0, fmt.Errorf("reading VmHWM: %w", err)
+			}
+			return kilobytes << 10, nil
+		}
+	}
+	return 0, errors.New("the process has no VmHWM")
 }

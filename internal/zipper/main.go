@@ -16,9 +16,6 @@ import (
 	"time"
 )
 
-// Triggers are the folders of triggers/cmd.
-var triggers = []string{"define", "create", "verify", "presignup", "pretoken", "notify"}
-
 // epoch is the time of every file: the earliest that the zip format knows.
 var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -28,12 +25,16 @@ func main() {
 	root := flag.String("root", ".", "the repository's root")
 	out := flag.String("out", "dist", "folder for the zip files")
 	architectures := flag.String("arch", "arm64,amd64", "processors, as Go names them")
-	only := flag.String("triggers", strings.Join(triggers, ","), "triggers to build")
+	only := flag.String("triggers", "", "triggers to build, with commas; all where empty")
 	flag.Parse()
+	triggers, err := chosen(*root, *only)
+	if err != nil {
+		log.Fatal(err)
+	}
 	if err := os.MkdirAll(*out, 0o750); err != nil {
 		log.Fatal(err)
 	}
-	for _, trigger := range strings.Split(*only, ",") {
+	for _, trigger := range triggers {
 		for _, architecture := range strings.Split(*architectures, ",") {
 			file := filepath.Join(*out, trigger+"-"+architecture+".zip")
 			if err := ship(*root, trigger, architecture, file); err != nil {
@@ -42,6 +43,22 @@ func main() {
 			log.Print(file)
 		}
 	}
+}
+
+// chosen are the names given, or those of the programs in triggers/cmd.
+func chosen(root, names string) ([]string, error) {
+	if names != "" {
+		return strings.Split(names, ","), nil
+	}
+	programs, err := filepath.Glob(filepath.Join(root, "triggers", "cmd", "*", "main.go"))
+	if err == nil && len(programs) == 0 {
+		err = fmt.Errorf("no programs in %s: set -root to the repository's root", filepath.Join(root, "triggers", "cmd"))
+	}
+	triggers := make([]string, len(programs))
+	for i, program := range programs {
+		triggers[i] = filepath.Base(filepath.Dir(program))
+	}
+	return triggers, err
 }
 
 func ship(root, trigger, architecture, file string) error {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -60,7 +61,7 @@ func TestBootstrap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer z.Close()
+		defer func() { _ = z.Close() }()
 		if len(z.File) != 1 || z.File[0].Name != "bootstrap" || z.File[0].Mode() != 0o755 || !z.File[0].Modified.Equal(epoch) {
 			t.Fatalf("%+v", z.File[0].FileHeader)
 		}
@@ -88,5 +89,19 @@ func TestBootstrap(t *testing.T) {
 func TestUnknownTrigger(t *testing.T) {
 	if err := ship("../..", "nosuch", "arm64", filepath.Join(t.TempDir(), "x.zip")); err == nil {
 		t.Error("no error")
+	}
+}
+
+// Every program of triggers/cmd is shipped, unless some are named.
+func TestChosen(t *testing.T) {
+	all, err := chosen("../..", "")
+	if err != nil || !slices.Contains(all, "define") || !slices.Contains(all, "presignup") {
+		t.Errorf("%v, %v", all, err)
+	}
+	if some, err := chosen("../..", "define,notify"); err != nil || !slices.Equal(some, []string{"define", "notify"}) {
+		t.Errorf("%v, %v", some, err)
+	}
+	if _, err := chosen(t.TempDir(), ""); err == nil {
+		t.Error("nothing to ship is no error")
 	}
 }

@@ -104,7 +104,7 @@ func TestErrorsAreNeutral(t *testing.T) {
 // A panic answers like any failure and the process lives on.
 func TestPanic(t *testing.T) {
 	for name, panics := range map[string]func(){
-		"value": func() { panic("for alice@example.com") }, "nil map": func() { var m map[string]int; m["x"] = 1 }, "error": func() { panic(&challenge.Failure{Text: "alice@example.com"}) },
+		"value": func() { panic("for alice@example.com") }, "index": func() { _ = t.Name()[len(t.Name()):][0] }, "error": func() { panic(&challenge.Failure{Text: "alice@example.com"}) },
 	} {
 		_, failure, line := invoke(t, t.Context(), `{}`, func(context.Context, question) (reply, error) { panics(); return reply{}, nil })
 		if failure == nil || failure.Message != "sign-in is not available at the moment" || failure.ShouldExit {
