@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -167,11 +168,17 @@ func decodeSession(data []byte) (Session, owner, error) {
 		return Session{}, owner{}, errEncoding
 	}
 	flags := data[1]
-	sid := hex.EncodeToString(data[2 : 2+sidSize])
 	who := owner(data[2+sidSize:])
-	d := decoder{rest: string(data[2+sidSize+ownerSize:])}
+	// One string for the ID and all that follows: this runs on every request, and each string of its own is an allocation.
+	var sid [2 * sidSize]byte
+	hex.Encode(sid[:], data[2:2+sidSize])
+	var whole strings.Builder
+	whole.Grow(len(sid) + len(data) - 2 - sidSize - ownerSize)
+	whole.Write(sid[:])
+	whole.Write(data[2+sidSize+ownerSize:])
+	d := decoder{rest: whole.String()[len(sid):]}
 	s := Session{
-		ID:            sid,
+		ID:            whole.String()[:len(sid)],
 		EmailVerified: flags&flagEmailVerified != 0,
 		Partial:       flags&flagPartial != 0,
 		Generation:    d.uvarint(),
