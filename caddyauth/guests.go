@@ -54,6 +54,7 @@ type OpenedPool struct {
 
 	Credentials passkey.Store // nil when the pool keeps none
 	Notifier    Notifier      // nil when nobody sends mail about passkeys
+	Admin       PoolAdmin     // nil when the pool is administered elsewhere
 	Close       func() error  // nil when there is nothing to close
 }
 

@@ -33,7 +33,8 @@ type realm struct {
 	ceremonies  *passkey.Ceremonies
 	sessions    *session.Manager
 	streams     *streams
-	notifier    Notifier // may be nil
+	notifier    Notifier  // may be nil
+	admin       PoolAdmin // may be nil
 	pages       *templates.Pages
 
 	sessionCookie, nonceCookie, browserCookie session.Cookie
@@ -112,7 +113,7 @@ func (rt *realm) openPool(ctx caddy.Context) (OpenedPool, error) {
 	if opened.Close != nil {
 		rt.closers = append(rt.closers, opened.Close)
 	}
-	rt.pool, rt.notifier, rt.credentials = opened.Pool, opened.Notifier, opened.Credentials
+	rt.pool, rt.notifier, rt.credentials, rt.admin = opened.Pool, opened.Notifier, opened.Credentials, opened.Admin
 	return opened, nil
 }
 

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -31,27 +30,6 @@ func (p *UserPool) serveInbox(ctx context.Context, inbox http.Handler) (stop fun
 	if !ok {
 		return nil, fmt.Errorf("user_pool embedded: inbox: %q is no stream address", p.Inbox)
 	}
-	server := &http.Server{
-		Handler:           inbox,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
-	}
-	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			p.logger.Error("the inbox stopped", slog.Any("error", err))
-		}
-	}()
 	p.logger.InfoContext(ctx, "inbox is open", slog.String("address", "http://"+listener.Addr().String()))
-	return func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-		defer cancel()
-		if err := server.Shutdown(ctx); err != nil {
-			return errors.Join(fmt.Errorf("closing the inbox: %w", err), server.Close())
-		}
-		return nil
-	}, nil
+	return serveHTTP(listener, inbox, p.logger), nil
 }

@@ -177,6 +177,7 @@ func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) 
 		HTTPClient:  pool.Client(),
 		Credentials: pool.Credentials(),
 		Notifier:    pool,
+		Admin:       admin{pool},
 		Close:       func() error { return errors.Join(stop(), opened.close()) },
 	}, nil
 }

@@ -15,7 +15,7 @@ const endpoint = "http://passwordless.internal"
 func (p *Pool) Endpoint() string { return endpoint }
 
 // Issuer is the "iss" of the pool's tokens.
-func (p *Pool) Issuer() string { return endpoint + "/" + p.UserPoolID() }
+func (p *Pool) Issuer() string { return p.issuer(p.current.Load()) }
 
 // Client reaches the pool in process, without a socket. Requests to other hosts fail.
 func (p *Pool) Client() *http.Client { return &http.Client{Transport: transport{handler: p.Handler()}} }

@@ -87,7 +87,7 @@ func (p *Pool) buildTriggers(s *settings) (Triggers, error) {
 			h.Passkeys = &verify.Passkeys{Checker: s.Passkeys, Credentials: p.Credentials()}
 		}
 		tokens, err := token.NewVerifier(token.Options{
-			Issuer: p.issuer(s), JWKSURL: p.issuer(s) + "/.well-known/jwks.json", ClientIDs: []string{s.ClientID}, HTTPClient: p.Client(), Now: s.Now,
+			Issuer: p.issuer(s), JWKSURL: endpoint + "/" + s.UserPoolID + "/.well-known/jwks.json", ClientIDs: []string{s.ClientID}, HTTPClient: p.Client(), Now: s.Now,
 		})
 		if err != nil {
 			return t, err

@@ -81,7 +81,9 @@ func (p *Pool) Reconfigure(c Config) error {
 	setDefault(&c.UserPoolID, p.identity.UserPoolID)
 	if c.ClientID == "" {
 		c.ClientID = p.identity.ClientID
-		setDefault(&c.ClientSecret, p.identity.ClientSecret)
+		if !c.PublicClient {
+			setDefault(&c.ClientSecret, p.identity.ClientSecret)
+		}
 	}
 	s := &settings{Config: c}
 	if s.triggers, err = p.buildTriggers(s); err != nil {

@@ -23,6 +23,12 @@ type Config struct {
 	// file (region "local").
 	Region, UserPoolID, ClientID, ClientSecret string
 
+	// PublicClient is an app client without a secret, for scripts in browsers. Default: false.
+	PublicClient bool
+	// PublicURL is where others reach the pool's protocol, without a slash at its end; it begins the issuer of tokens. Default: a name
+	// that only [Pool.Client] knows.
+	PublicURL string
+
 	// Passkeys are the relying parties. With none, passkeys are off.
 	Passkeys passkey.Settings
 	// ExposeCredentialIDs lists the IDs of a user's passkeys, or made-up ones, to whoever names the user: for authenticators
@@ -85,6 +91,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.RefreshTokenLifetime, 30*24*time.Hour)
 	setDefault(&c.SessionLifetime, 3*time.Minute)
 	setDefault(&c.Product, "Passwordless")
+	setDefault(&c.PublicURL, endpoint)
 	setDefault(&c.From, "no-reply@localhost")
 	setDefault(&c.SignUp.Mode, string(presignup.Open))
 	if c.Now == nil {

@@ -90,7 +90,7 @@ func (s *mailServer) settings() *tls.Config {
 }
 
 func (s *mailServer) serve(raw net.Conn) {
-	defer raw.Close()
+	defer func() { _ = raw.Close() }() // the client has all it wants
 	conn, encrypted := raw, false
 	if s.implicit {
 		conn, encrypted = tls.Server(raw, s.settings()), true

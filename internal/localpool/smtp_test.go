@@ -137,16 +137,16 @@ func TestSMTPIsNeverDowngraded(t *testing.T) {
 // Errors say what to mend, and hold no address, password or anything else the server repeats.
 func TestSMTPRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
-		server mailServer
+		server *mailServer
 		want   string
 	}{
-		"sender":    {mailServer{refuse: map[string]string{"MAIL": "553 5.7.1 no-reply@example.com may not send"}}, "reply code 553"},
-		"recipient": {mailServer{refuse: map[string]string{"RCPT": "550 5.1.1 alice@example.com unknown"}}, "reply code 550"},
-		"busy":      {mailServer{refuse: map[string]string{"DATA": "451 4.3.0 alice@example.com later"}}, "reply code 451"},
-		"password":  {mailServer{user: "pool\x00other"}, "check user, password"},
+		"sender":    {&mailServer{refuse: map[string]string{"MAIL": "553 5.7.1 no-reply@example.com may not send"}}, "reply code 553"},
+		"recipient": {&mailServer{refuse: map[string]string{"RCPT": "550 5.1.1 alice@example.com unknown"}}, "reply code 550"},
+		"busy":      {&mailServer{refuse: map[string]string{"DATA": "451 4.3.0 alice@example.com later"}}, "reply code 451"},
+		"password":  {&mailServer{user: "pool\x00other"}, "check user, password"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := startMailServer(t, &c.server)
+			server := startMailServer(t, c.server)
 			mailer := server.mailer(TLSStart)
 			if server.user != "" {
 				mailer.Username, mailer.Password = "pool", "s3cret"

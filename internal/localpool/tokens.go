@@ -12,7 +12,7 @@ import (
 // scopeSelf lets an access token read and change its own user.
 const scopeSelf = "aws.cognito.signin.user.admin"
 
-func (p *Pool) issuer(s *settings) string { return endpoint + "/" + s.UserPoolID }
+func (p *Pool) issuer(s *settings) string { return s.PublicURL + "/" + s.UserPoolID }
 
 // issue makes the tokens of a finished sign-in.
 func (p *Pool) issue(ctx context.Context, s *settings, u user, metadata map[string]string) (*authenticationResult, error) {

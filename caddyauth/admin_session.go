@@ -1,0 +1,78 @@
+package caddyauth
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// adminKey describes a key of the ring that seals cookies and records.
+type adminKey struct {
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Active  time.Time `json:"active"`
+	State   string    `json:"state"` // "old", "sealing" or "waiting"
+}
+
+func (rt *realm) adminKeys() []adminKey {
+	list, state := []adminKey{}, "old"
+	for _, k := range rt.sessions.Keys.Keys() {
+		switch {
+		case k.Sealing:
+			state = "sealing"
+		case state == "sealing":
+			state = "waiting"
+		}
+		list = append(list, adminKey{ID: k.ID, Created: k.Created, Active: k.Active, State: state})
+	}
+	return list
+}
+
+// adminSession is one session of a user.
+type adminSession struct {
+	ID        string               `json:"id"`
+	Started   time.Time            `json:"started"`
+	Seen      time.Time            `json:"seen"`
+	Address   string               `json:"address,omitempty"`
+	UserAgent string               `json:"user_agent,omitempty"`
+	Factors   map[string]time.Time `json:"factors"`
+}
+
+// adminEnded says how many sessions were ended.
+type adminEnded struct {
+	Ended int `json:"ended"`
+}
+
+// adminSessions lists or ends the sessions of a user. A user pool that runs here finds users by address too; of others the "sub" must be
+// given.
+func (rt *realm) adminSessions(ctx context.Context, method string, values map[string]string) (any, error) {
+	subject := values["user"]
+	if subject == "" {
+		return nil, &AdminError{http.StatusBadRequest, "say whose sessions: user is missing"}
+	}
+	if rt.admin != nil {
+		var err error
+		if subject, err = rt.admin.Subject(ctx, subject); err != nil {
+			return nil, err
+		}
+	}
+	if id, one := values["id"]; method == http.MethodDelete && one {
+		return adminEnded{1}, rt.sessions.EndByID(ctx, subject, id)
+	}
+	summaries, err := rt.sessions.List(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	if method == http.MethodDelete {
+		return adminEnded{len(summaries)}, rt.sessions.EndAll(ctx, subject)
+	}
+	list := []adminSession{}
+	for _, s := range summaries {
+		one := adminSession{ID: s.ID, Started: s.Started, Seen: s.Seen, Address: s.Device.Address, UserAgent: s.Device.UserAgent, Factors: make(map[string]time.Time)}
+		for factor, at := range s.Factors {
+			one.Factors[string(factor)] = at
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
