@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/caddy-cognito/passwordless/internal/localpool"
-	"github.com/caddy-cognito/passwordless/passkey"
 )
 
 // standalone is a pool on a port of its own, for other software and its tests.
@@ -63,7 +62,7 @@ func (s *standalone) config() (localpool.Config, error) {
 	}
 	c := localpool.Config{Path: path, RedirectURIs: s.RedirectURIs, PublicClient: true, SignUp: localpool.SignUpPolicy{Mode: s.SignUp}, InboxHosts: s.Hosts}
 	for _, id := range s.RPIDs {
-		c.Passkeys.RelyingParties = append(c.Passkeys.RelyingParties, passkey.RelyingParty{ID: id, Name: id, Origins: s.Origins})
+		c.AddRelyingParty(id, s.Origins)
 	}
 	return c, nil
 }

@@ -134,6 +134,11 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
+// AddRelyingParty lets passkeys of a domain be used on origins.
+func (c *Config) AddRelyingParty(id string, origins []string) {
+	c.Passkeys.RelyingParties = append(c.Passkeys.RelyingParties, passkey.RelyingParty{ID: id, Name: id, Origins: origins})
+}
+
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {
