@@ -46,7 +46,11 @@ func run(root, out, duration string) error {
 	if err != nil {
 		return err
 	}
-	rows = append(rows, weight)
+	lambdas, err := coldStarts(root)
+	if err != nil {
+		return err
+	}
+	rows = append(append(rows, weight), lambdas...)
 	if err := table(rows); err != nil || out == "" {
 		return err
 	}
