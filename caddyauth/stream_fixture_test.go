@@ -73,7 +73,7 @@ func (s *streaming) backend() http.Handler {
 	return mux
 }
 
-func (s *streaming) proxy(t *testing.T, upstream string) *reverseproxy.Handler {
+func (s *streaming) proxy(t testing.TB, upstream string) *reverseproxy.Handler {
 	t.Helper()
 	ctx, err := caddy.ProvisionContext(&caddy.Config{Admin: &caddy.AdminConfig{Disabled: true}})
 	if err != nil {
