@@ -3,6 +3,7 @@ package interop_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -21,6 +22,8 @@ const (
 	defineModule      = "define-auth-challenge"
 	createModule      = "create-auth-challenge"
 	verifyModule      = "verify-auth-challenge-response"
+	preSignUpModule   = "pre-signup"
+	preTokenModule    = "pre-token"
 	credentialsModule = "fido2-credentials-api"
 	challengeModule   = "fido2-challenge-api"
 )
@@ -86,7 +89,7 @@ func bundle(t *testing.T, folder string) string {
 	t.Helper()
 	target := t.TempDir()
 	arguments := []string{"--bundle", "--platform=node", "--format=cjs", "--packages=external", "--out-extension:.js=.cjs", "--outdir=" + target}
-	for _, module := range []string{defineModule, createModule, verifyModule, credentialsModule, challengeModule} {
+	for _, module := range []string{defineModule, createModule, verifyModule, preSignUpModule, preTokenModule, credentialsModule, challengeModule} {
 		arguments = append(arguments, filepath.Join(folder, module+".js"))
 	}
 	program := filepath.Join(folder, "..", "..", "..", "..", ".bin", "esbuild")
@@ -99,24 +102,35 @@ func bundle(t *testing.T, folder string) string {
 // all runs a handler on the events, one after the other.
 func (n *node) all(t *testing.T, module string, events ...any) []outcome {
 	t.Helper()
-	line, err := json.Marshal(map[string]any{"module": module, "events": events})
+	answers, err := n.exchange(module, events...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return answers
+}
+
+func (n *node) exchange(module string, events ...any) ([]outcome, error) {
+	if events == nil {
+		events = []any{}
+	}
+	line, err := json.Marshal(map[string]any{"module": module, "events": events})
+	if err != nil {
+		return nil, err
+	}
 	if _, err := n.in.Write(append(line, '\n')); err != nil {
-		t.Fatalf("%s: the Node process is gone: %v", module, err)
+		return nil, fmt.Errorf("%s: the Node process is gone: %w", module, err)
 	}
 	raw, err := n.out.ReadBytes('\n')
 	if err != nil {
-		t.Fatalf("%s: the Node process ended: %v", module, err)
+		return nil, fmt.Errorf("%s: the Node process ended: %w", module, err)
 	}
 	var reply struct {
 		Answers []outcome `json:"answers"`
 	}
 	if err := json.Unmarshal(raw, &reply); err != nil || len(reply.Answers) != len(events) {
-		t.Fatalf("%s: %d answers to %d events, %v", module, len(reply.Answers), len(events), err)
+		return nil, fmt.Errorf("%s: %d answers to %d events: %w", module, len(reply.Answers), len(events), err)
 	}
-	return reply.Answers
+	return reply.Answers, nil
 }
 
 // trigger runs a handler on one event and reads the event that it returns into answer.
