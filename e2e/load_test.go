@@ -169,12 +169,12 @@ func TestReloadAndRestartUnderLoad(t *testing.T) {
 	stop()
 	wg.Wait()
 
-	settled, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	settled, cancel := context.WithTimeout(t.Context(), 120*time.Second)
 	defer cancel()
 	var g, f int
 	eventually(settled, func() bool {
 		g, f = first.held(t)
-		return g < goroutines+reloads && f < files+reloads // some are of kept connections to the application
+		return g < goroutines+5 && f < files+5 // closing connections takes a while
 	}, func() {
 		t.Errorf("%d reloads leave %d goroutines and %d files, which were %d and %d", reloads, g, f, goroutines, files)
 	})
