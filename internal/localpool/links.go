@@ -63,7 +63,7 @@ func (t *triggerStore) Put(ctx context.Context, l create.Link, r create.LinkRule
 				return deleteItem(tx, bucketLinks, key)
 			case l.IssuedAt.Before(other.IssuedAt.Add(r.Between)):
 				return create.ErrTooManyLinks
-			case other.UsedAt.IsZero() && !l.IssuedAt.After(other.Expires):
+			case other.UsedAt.IsZero() && l.IssuedAt.Before(other.Expires):
 				outstanding++
 			}
 			return nil
