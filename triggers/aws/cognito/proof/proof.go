@@ -36,29 +36,23 @@ type Addresses struct {
 	Credentials Credentials // nil: the deployment has no passkeys
 }
 
-// AddressVerified implements [verify.Addresses]. Whoever registered the account before its address was proven loses passkeys and sessions
-// first; the mark comes last, so that an error before it leaves everything to the next try.
+// AddressVerified implements [verify.Addresses]. Whoever registered the account before its address was proven loses sessions and passkeys
+// first; the mark comes last, so that an error before it leaves everything to the next try. The address is read again once the sessions are
+// over: until then one of them could put somebody else's address in the place of the proven one.
 func (a *Addresses) AddressVerified(ctx context.Context, v verify.Address) error {
-	user, err := a.Client.AdminGetUser(ctx, &cognito.AdminGetUserInput{UserPoolId: aws.String(v.UserPoolID), Username: aws.String(v.UserName)})
-	if err != nil {
-		return fmt.Errorf("reading the user whose address is proven: %w", err)
-	}
-	attributes := make(map[string]string, len(user.UserAttributes))
-	for _, one := range user.UserAttributes {
-		attributes[aws.ToString(one.Name)] = aws.ToString(one.Value)
-	}
-	if attributes["email"] != v.Email || attributes["email_verified"] == "true" {
-		return nil
-	}
-	if v.Sub != "" && attributes["sub"] != v.Sub {
-		return errors.New("the user was replaced by another of the same name")
-	}
-	if err := a.deletePasskeys(ctx, v, attributes["sub"]); err != nil {
+	if _, unproven, err := a.unproven(ctx, v); err != nil || !unproven {
 		return err
 	}
-	_, err = a.Client.AdminUserGlobalSignOut(ctx, &cognito.AdminUserGlobalSignOutInput{UserPoolId: aws.String(v.UserPoolID), Username: aws.String(v.UserName)})
+	_, err := a.Client.AdminUserGlobalSignOut(ctx, &cognito.AdminUserGlobalSignOutInput{UserPoolId: aws.String(v.UserPoolID), Username: aws.String(v.UserName)})
 	if err != nil {
 		return fmt.Errorf("ending sessions from before the address was proven: %w", err)
+	}
+	sub, unproven, err := a.unproven(ctx, v)
+	if err != nil || !unproven {
+		return err
+	}
+	if err := a.deletePasskeys(ctx, v, sub); err != nil {
+		return err
 	}
 	_, err = a.Client.AdminUpdateUserAttributes(ctx, &cognito.AdminUpdateUserAttributesInput{
 		UserPoolId: aws.String(v.UserPoolID), Username: aws.String(v.UserName),
@@ -68,6 +62,23 @@ func (a *Addresses) AddressVerified(ctx context.Context, v verify.Address) error
 		return fmt.Errorf("marking an address as verified: %w", err)
 	}
 	return nil
+}
+
+// unproven reports whether the address that was proven is the user's and not yet marked.
+func (a *Addresses) unproven(ctx context.Context, v verify.Address) (sub string, unproven bool, err error) {
+	user, err := a.Client.AdminGetUser(ctx, &cognito.AdminGetUserInput{UserPoolId: aws.String(v.UserPoolID), Username: aws.String(v.UserName)})
+	if err != nil {
+		return "", false, fmt.Errorf("reading the user whose address is proven: %w", err)
+	}
+	attributes := make(map[string]string, len(user.UserAttributes))
+	for _, one := range user.UserAttributes {
+		attributes[aws.ToString(one.Name)] = aws.ToString(one.Value)
+	}
+	sub = attributes["sub"]
+	if v.Sub != "" && sub != v.Sub {
+		return "", false, errors.New("the user was replaced by another of the same name")
+	}
+	return sub, attributes["email"] == v.Email && attributes["email_verified"] != "true", nil
 }
 
 func (a *Addresses) deletePasskeys(ctx context.Context, v verify.Address, sub string) error {
