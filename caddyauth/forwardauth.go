@@ -145,11 +145,8 @@ func (f *ForwardAuth) answerable(asked *http.Request, rt *realm) error {
 			return fmt.Errorf("the client sent %q, which an upstream may take for one of our headers", name)
 		}
 	}
-	if isPreflight(asked) {
-		header := asked.Header.Clone()
-		if stripMethodOverrides(header); len(header) != len(asked.Header) {
-			return errors.New("a CORS preflight that is meant to be read as another method")
-		}
+	if (isPreflight(asked) || f.methods) && stripMethodOverrides(asked.Header.Clone()) {
+		return errors.New("a request that is meant to be read as one of another method")
 	}
 	return nil
 }

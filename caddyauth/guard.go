@@ -39,6 +39,9 @@ type Guard struct {
 	// None of these rules may match; deny goes before allow. Default: none.
 	Deny []Rule `json:"deny,omitempty"`
 
+	// Factors that must have passed not long ago; all of the rules that cover a request must be met. Default: none.
+	StepUp []StepUpRule `json:"step_up,omitempty"`
+
 	// Paths that this guard leaves open to everyone: "/health" for that path alone, "/assets/*" for everything below. Compared with
 	// the decoded path after rewrites; case counts. Identity headers are removed and not set there. Default: none.
 	Bypass []string `json:"bypass,omitempty"`
@@ -62,6 +65,8 @@ type Guard struct {
 	family  *guardFamily
 	bypass  []pathPattern
 	headers []claimHeader
+	stepUps []stepUp
+	methods bool // a rule looks at the method
 	visitID string
 	logger  *zap.Logger
 }
@@ -112,7 +117,15 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		}
 		g.headers = append(g.headers, claimHeader{http.CanonicalHeaderKey(name), claim})
 	}
-	if g.EndpointsOnly && (len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
+	g.stepUps, g.methods = nil, false
+	for _, rule := range g.StepUp {
+		if err := rule.validate(); err != nil {
+			return err
+		}
+		g.stepUps = append(g.stepUps, stepUp{rule.demand(), rule.Methods})
+		g.methods = g.methods || len(rule.Methods) > 0
+	}
+	if g.EndpointsOnly && (len(g.StepUp)+len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
 		return errors.New("endpoints_only guards nothing, so it takes no rules")
 	}
 	family, _, err := guardFamilies.LoadOrNew(familyKey{app, g.realmName()}, func() (caddy.Destructor, error) { return new(guardFamily), nil })
@@ -163,17 +176,20 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	}
 	v := g.visit(w, r, rt)
 	if v.shared && isServiceWorkerScript(r) && rt.coversPortal(r.URL) {
-		return v.refuse(w, r, refusal{http.StatusForbidden, "service_worker", "a service worker here could control the sign-in pages"})
+		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "service_worker", detail: "a service worker here could control the sign-in pages"})
 	}
 	if g.family.pathRules.Load() {
 		if reason := ambiguousPath(r.URL); reason != "" && !g.AllowAmbiguousPaths {
-			return v.refuse(w, r, refusal{http.StatusBadRequest, "ambiguous_path", reason})
+			return v.refuse(w, r, refusal{status: http.StatusBadRequest, reason: "ambiguous_path", detail: reason})
 		}
 		r.Header.Del("X-Original-Url")
 		r.Header.Del("X-Rewrite-Url")
 	}
-	if isPreflight(r) {
+	preflight := isPreflight(r)
+	if preflight || g.methods {
 		stripMethodOverrides(r.Header)
+	}
+	if preflight {
 		return v.pass(w, r, next)
 	}
 	for _, pattern := range g.bypass {
@@ -185,7 +201,10 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return v.refuse(w, r, *refused)
 	}
 	if !permitted(g.Allow, g.Deny, &v.session) {
-		return v.refuse(w, r, refusal{http.StatusForbidden, "forbidden", "your account may not use this page"})
+		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "forbidden", detail: "your account may not use this page"})
+	}
+	if refused := g.stepUpRefusal(v, r); refused != nil {
+		return v.refuse(w, r, *refused)
 	}
 	for _, h := range g.headers {
 		if values := claimValues(&v.session, h.claim); len(values) == 1 {
@@ -197,12 +216,14 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	return v.pass(w, r, next)
 }
 
-// stripMethodOverrides removes headers by which an upstream would read a preflight, which passes without identity, as something
-// else.
-func stripMethodOverrides(h http.Header) {
+// stripMethodOverrides removes headers by which an upstream would read a request as one of another method: a preflight, which passes
+// without identity, or one that a rule has judged by its method. It reports whether there were any.
+func stripMethodOverrides(h http.Header) bool {
+	before := len(h)
 	for _, name := range [...]string{"X-Http-Method-Override", "X-Method-Override", "X-Http-Method"} {
 		delete(h, name)
 	}
+	return len(h) != before
 }
 
 // Interface guards

@@ -23,6 +23,9 @@ const guardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; im
 // refuse answers a request that may not pass: a navigation without session goes to sign in, other navigations get a page, and
 // everything else gets JSON and never a redirect.
 func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) error {
+	if why.demand != nil {
+		return v.askStepUp(w, r, why.demand)
+	}
 	navigation := isNavigation(r)
 	if why.status == http.StatusUnauthorized && navigation {
 		return v.signIn(w, r, why)
@@ -46,16 +49,24 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) erro
 	case http.StatusServiceUnavailable:
 		code = "unavailable"
 	}
-	body, err := json.Marshal(struct {
+	return writeJSON(w, why.status, struct {
 		Error   string `json:"error"`
 		Reason  string `json:"reason"`
 		Message string `json:"message"`
 	}{code, why.reason, why.detail})
+}
+
+// writeJSON answers a script or an API client.
+func writeJSON(w http.ResponseWriter, status int, answer any) error {
+	body, err := json.Marshal(answer)
 	if err != nil {
-		return err
+		return fmt.Errorf("encoding an answer: %w", err)
 	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Type", "application/json")
-	w.WriteHeader(why.status)
+	w.WriteHeader(status)
 	_, err = w.Write(append(body, '\n'))
 	return err
 }
@@ -117,36 +128,59 @@ func reference(r *http.Request) string {
 	return id
 }
 
-// signIn sends a navigation to the portal. What to come back to is sealed, and on another host bound to this browser by a nonce
-// cookie that all its tabs share.
+// signIn sends a navigation to the portal.
 func (v *visit) signIn(w http.ResponseWriter, r *http.Request, why refusal) error {
-	now := v.rt.now()
-	flow := Flow{Return: v.rt.returnTarget(r, v.origin), Issued: now}
-	if !v.shared {
-		if v.nonce.loops(now) && (why.reason == "no_session" || why.reason == "invalid_session") {
-			v.logger.Error("a browser does not keep its session: signed in several times within seconds", zap.String("reason", why.reason))
-			return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
-				Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: flow.Return,
-			})
-		}
-		if v.nonce.secret == "" {
-			nonce, err := newNonce(v.rt.rand)
-			if err != nil {
-				return err
-			}
-			v.nonce = nonce
-			v.rt.nonceCookie.Set(w, nonce.String(), 0)
-		}
-		flow.Host, flow.NonceHash, flow.Attempt = v.origin, v.nonce.hash(), v.nonce.tries
+	target := v.rt.returnTarget(r, v.origin)
+	if !v.shared && v.nonce.loops(v.rt.now()) && (why.reason == "no_session" || why.reason == "invalid_session") {
+		v.logger.Error("a browser does not keep its session: signed in several times within seconds", zap.String("reason", why.reason))
+		return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
+			Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: target,
+		})
 	}
-	sealed, err := v.rt.sealFlow(flow)
+	flow, err := v.flowTo(w, target)
 	if err != nil {
-		return fmt.Errorf("sealing the sign-in state: %w", err)
+		return err
 	}
+	address, err := v.rt.pageOf("sign-in", flow)
+	if err != nil {
+		return err
+	}
+	return redirectToPortal(w, http.StatusFound, address)
+}
+
+// flowTo begins a flow that comes back to target, which is sealed, and on another host than the portal's bound to this browser by a
+// nonce cookie that all its tabs share.
+func (v *visit) flowTo(w http.ResponseWriter, target string) (Flow, error) {
+	flow := Flow{Return: target, Issued: v.rt.now()}
+	if v.shared {
+		return flow, nil
+	}
+	if v.nonce.secret == "" {
+		nonce, err := newNonce(v.rt.rand)
+		if err != nil {
+			return Flow{}, err
+		}
+		v.nonce = nonce
+		v.rt.nonceCookie.Set(w, nonce.String(), 0)
+	}
+	flow.Host, flow.NonceHash, flow.Attempt = v.origin, v.nonce.hash(), v.nonce.tries
+	return flow, nil
+}
+
+// pageOf is the address of one of the portal's pages that begins a flow.
+func (rt *realm) pageOf(page string, flow Flow) (string, error) {
+	sealed, err := rt.sealFlow(flow)
+	if err != nil {
+		return "", fmt.Errorf("sealing the state for the portal: %w", err)
+	}
+	return rt.portal.String() + page + "?flow=" + url.QueryEscape(sealed), nil
+}
+
+func redirectToPortal(w http.ResponseWriter, status int, address string) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Location", v.rt.portal.String()+"sign-in?flow="+url.QueryEscape(sealed))
-	w.WriteHeader(http.StatusFound)
+	h.Set("Location", address)
+	w.WriteHeader(status)
 	return nil
 }

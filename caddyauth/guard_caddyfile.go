@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
@@ -36,12 +37,15 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		realm  <name>
 //		allow  group <group...> | claim <name> <value...> | email_domain <domain...>
 //		deny   group <group...> | claim <name> <value...> | email_domain <domain...>
+//		step_up <max_age> [<factor...>] {
+//			methods <method...>
+//		}
 //		bypass <path...>
 //		header <name> <claim>
 //		ambiguous_paths allow
 //	}
 //
-// allow, deny, bypass and header may be repeated. One allow has to match, any deny refuses.
+// allow, deny, step_up, bypass and header may be repeated. One allow has to match, any deny refuses.
 func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if d.NextArg() {
@@ -58,6 +62,9 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 	option := d.Val()
 	args := d.RemainingArgs()
+	if option == "step_up" {
+		return g.unmarshalStepUp(d, args)
+	}
 	switch option {
 	case "realm":
 		if len(args) != 1 || args[0] == "" {
@@ -108,11 +115,43 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		g.AllowAmbiguousPaths = true
 	default:
-		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, bypass, header or ambiguous_paths", option)
+		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, step_up, bypass, header or ambiguous_paths", option)
 	}
 	if nesting := d.Nesting(); d.NextBlock(nesting) {
 		return d.Errf("%s takes no block", option)
 	}
+	return nil
+}
+
+// unmarshalStepUp reads what follows step_up.
+func (g *Guard) unmarshalStepUp(d *caddyfile.Dispenser, args []string) error {
+	if len(args) == 0 {
+		return d.Err("step_up takes an age and factors, as in `step_up 5m passkey sms`")
+	}
+	age, err := caddy.ParseDuration(args[0])
+	if err != nil {
+		return d.Errf("step_up: %q is not an age: write it as in `step_up 5m passkey sms`", args[0])
+	}
+	rule := StepUpRule{MaxAge: caddy.Duration(age), Factors: args[1:]}
+	if len(rule.Factors) == 0 {
+		rule.Factors = nil
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		switch d.Val() {
+		case "methods":
+			methods := d.RemainingArgs()
+			if len(methods) == 0 {
+				return d.Err("methods takes at least one, as in `methods POST DELETE`")
+			}
+			rule.Methods = append(rule.Methods, methods...)
+		default:
+			return d.Errf("unknown option %q for step_up: use methods", d.Val())
+		}
+	}
+	if err := rule.validate(); err != nil {
+		return d.Err(err.Error())
+	}
+	g.StepUp = append(g.StepUp, rule)
 	return nil
 }
 

@@ -43,6 +43,7 @@ type visit struct {
 type refusal struct {
 	status         int
 	reason, detail string
+	demand         *demand // a step-up would let it through
 }
 
 // String keeps the visit out of placeholders such as {http.vars.*}.
@@ -91,14 +92,14 @@ func (v *visit) check(w http.ResponseWriter, r *http.Request) *refusal {
 	case v.origin == "":
 		v.logger.Error("request for a host that is not among the realm's applications; add it to `applications`",
 			zap.String("realm", v.rt.name), zap.String("host", r.Host), zap.String("scheme", requestScheme(r)))
-		return &refusal{http.StatusForbidden, "unlisted_application",
-			"this address is not among the `applications` of the passwordless configuration; its operator has to add it there"}
+		return &refusal{status: http.StatusForbidden, reason: "unlisted_application",
+			detail: "this address is not among the `applications` of the passwordless configuration; its operator has to add it there"}
 	case errors.Is(v.cookieErr, session.ErrDuplicate):
-		return &refusal{http.StatusBadRequest, "duplicate_cookie", "two session cookies came; clear this site's cookies and try again"}
+		return &refusal{status: http.StatusBadRequest, reason: "duplicate_cookie", detail: "two session cookies came; clear this site's cookies and try again"}
 	case v.cookieErr != nil:
-		return &refusal{http.StatusUnauthorized, "no_session", "sign in first"}
+		return &refusal{status: http.StatusUnauthorized, reason: "no_session", detail: "sign in first"}
 	case isUpgrade(r) && !v.rt.upgradeOriginAllowed(r):
-		return &refusal{http.StatusForbidden, "foreign_origin", "a WebSocket needs the Origin of this host or of a listed application"}
+		return &refusal{status: http.StatusForbidden, reason: "foreign_origin", detail: "a WebSocket needs the Origin of this host or of a listed application"}
 	}
 	s, err := v.rt.sessions.Open(v.cookie, v.host)
 	if err != nil {
@@ -140,13 +141,13 @@ func (v *visit) refresh(ctx context.Context, s session.Session) (session.Session
 		return refreshed, nil
 	case errors.Is(err, session.ErrRefused), errors.Is(err, session.ErrDenied) && !errors.Is(err, session.ErrUnavailable),
 		errors.Is(err, session.ErrExpired), errors.Is(err, session.ErrInvalid):
-		return session.Session{}, &refusal{http.StatusUnauthorized, "refresh_refused", "your session has ended; sign in again"}
+		return session.Session{}, &refusal{status: http.StatusUnauthorized, reason: "refresh_refused", detail: "your session has ended; sign in again"}
 	case v.rt.now().Before(s.AccessExpires):
 		v.logger.Warn("could not refresh a session; it is served until its access token expires", zap.Error(err))
 		return s, nil
 	}
 	v.logger.Error("could not refresh a session and its access token has expired", zap.Error(err))
-	return session.Session{}, &refusal{http.StatusServiceUnavailable, "unavailable", "the sign-in service cannot be reached"}
+	return session.Session{}, &refusal{status: http.StatusServiceUnavailable, reason: "unavailable", detail: "the sign-in service cannot be reached"}
 }
 
 // setCookie sends the session's cookie again. A session that no longer fits keeps its old cookie.
@@ -164,14 +165,14 @@ func (v *visit) setCookie(w http.ResponseWriter) {
 func refusalOf(err error) *refusal {
 	switch {
 	case errors.Is(err, session.ErrUnavailable):
-		return &refusal{http.StatusServiceUnavailable, "unavailable", "sessions cannot be checked now"}
+		return &refusal{status: http.StatusServiceUnavailable, reason: "unavailable", detail: "sessions cannot be checked now"}
 	case errors.Is(err, session.ErrIdle):
-		return &refusal{http.StatusUnauthorized, "idle", "you were signed out after a time without use"}
+		return &refusal{status: http.StatusUnauthorized, reason: "idle", detail: "you were signed out after a time without use"}
 	case errors.Is(err, session.ErrExpired):
-		return &refusal{http.StatusUnauthorized, "expired", "your session has ended"}
+		return &refusal{status: http.StatusUnauthorized, reason: "expired", detail: "your session has ended"}
 	case errors.Is(err, session.ErrDenied):
-		return &refusal{http.StatusUnauthorized, "signed_out", "you were signed out"}
+		return &refusal{status: http.StatusUnauthorized, reason: "signed_out", detail: "you were signed out"}
 	default:
-		return &refusal{http.StatusUnauthorized, "invalid_session", "sign in again"}
+		return &refusal{status: http.StatusUnauthorized, reason: "invalid_session", detail: "sign in again"}
 	}
 }

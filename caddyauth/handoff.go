@@ -111,7 +111,7 @@ func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm,
 	case !slices.Contains(methods, r.Method):
 		allowed := strings.Join(methods, ", ")
 		w.Header().Set("Allow", allowed)
-		err = v.refuse(w, r, refusal{http.StatusMethodNotAllowed, "method", "this address answers " + allowed})
+		err = v.refuse(w, r, refusal{status: http.StatusMethodNotAllowed, reason: "method", detail: "this address answers " + allowed})
 	default:
 		err = serve(w, r, v)
 	}

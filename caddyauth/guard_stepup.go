@@ -1,0 +1,172 @@
+package caddyauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/templates"
+)
+
+// minStepUpAge is the shortest time that a factor can count: coming back from the portal takes some of it.
+const minStepUpAge = 10 * time.Second
+
+// stepUpFactors are what a guard can ask for.
+var stepUpFactors = []session.Factor{session.Passkey, session.MagicLink, session.EmailCode, session.SMS}
+
+// StepUpRule asks people who are signed in for a factor that passed not long ago.
+type StepUpRule struct {
+	// How old the factor may be, at least 10s. Required.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+
+	// Any of these counts: "passkey" (with user verification), "magic_link", "email_code", "sms". Default: all of them.
+	Factors []string `json:"factors,omitempty"`
+
+	// Methods of the requests that need it; case does not count here, and headers by which an upstream would take a request for
+	// another method are removed. Default: all.
+	Methods []string `json:"methods,omitempty"`
+}
+
+// validate checks the rule; errors name the option.
+func (s StepUpRule) validate() error {
+	if time.Duration(s.MaxAge) < minStepUpAge {
+		return fmt.Errorf("step_up: an age of %s is too short to come back in: use at least %s, as in `step_up 5m passkey`", time.Duration(s.MaxAge), minStepUpAge)
+	}
+	for _, name := range s.Factors {
+		if err := validFactor(name); err != nil {
+			return fmt.Errorf("step_up: %w", err)
+		}
+	}
+	for _, method := range s.Methods {
+		if !isMethod(method) {
+			return fmt.Errorf("step_up: methods: %q is no method; write it as in `methods POST DELETE`", method)
+		}
+	}
+	return nil
+}
+
+func validFactor(name string) error {
+	if !slices.Contains(stepUpFactors, session.Factor(name)) {
+		return fmt.Errorf("%q is not a factor: use passkey, magic_link, email_code or sms", name)
+	}
+	return nil
+}
+
+// demand is a step-up that a request needs.
+type demand struct {
+	factors []session.Factor // any of these; empty: any factor
+	maxAge  time.Duration
+}
+
+func (s StepUpRule) demand() demand {
+	d := demand{maxAge: time.Duration(s.MaxAge)}
+	for _, name := range s.Factors {
+		d.factors = append(d.factors, session.Factor(name))
+	}
+	return d
+}
+
+// met reports whether one of the factors has passed recently enough.
+func (d *demand) met(s *session.Session, now time.Time) bool {
+	for factor, at := range s.Factors {
+		if now.Sub(at) <= d.maxAge && (len(d.factors) == 0 || slices.Contains(d.factors, factor)) {
+			return true
+		}
+	}
+	return false
+}
+
+// stepUp is a [StepUpRule] at work.
+type stepUp struct {
+	demand
+	methods []string
+}
+
+func (s *stepUp) covers(method string) bool {
+	return len(s.methods) == 0 || slices.ContainsFunc(s.methods, func(m string) bool { return strings.EqualFold(m, method) })
+}
+
+// stepUpRefusal says which factor the request still needs, if any.
+func (g *Guard) stepUpRefusal(v *visit, r *http.Request) *refusal {
+	for i := range g.stepUps {
+		rule := &g.stepUps[i]
+		if rule.covers(r.Method) && !rule.met(&v.session, v.rt.now()) {
+			return &refusal{status: http.StatusUnauthorized, reason: "step_up", detail: "confirm once more that it is you", demand: &rule.demand}
+		}
+	}
+	return nil
+}
+
+// challenge is the WWW-Authenticate of RFC 9470, section 3.
+func (d *demand) challenge(realm string) string {
+	s := fmt.Sprintf("Bearer realm=%q, error=%q, error_description=%q", realm, insufficientAuthentication, "a more recent authentication is needed")
+	if len(d.factors) > 0 {
+		s += fmt.Sprintf(", acr_values=%q", d.acrValues())
+	}
+	return s + fmt.Sprintf(", max_age=%q", strconv.FormatInt(d.seconds(), 10))
+}
+
+const insufficientAuthentication = "insufficient_user_authentication"
+
+func (d *demand) seconds() int64 { return int64(d.maxAge / time.Second) }
+
+func (d *demand) acrValues() string {
+	names := make([]string, len(d.factors))
+	for i, factor := range d.factors {
+		names[i] = string(factor)
+	}
+	return strings.Join(names, " ")
+}
+
+// askStepUp sends a navigation to the portal's step-up page and back. Everything else gets RFC 9470's challenge, with an address
+// that the person can open in this browser.
+func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand) error {
+	navigation := isNavigation(r)
+	target := v.origin + "/"
+	if navigation {
+		target = v.rt.returnTarget(r, v.origin)
+		if !v.shared && v.nonce.loops(v.rt.now()) {
+			v.logger.Error("a browser does not keep the session that it was given after a step-up")
+			return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
+				Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: target,
+			})
+		}
+	}
+	address, err := v.stepUpURL(w, target, StepUp{Factors: d.factors, MaxAge: d.maxAge})
+	if err != nil {
+		return err
+	}
+	if navigation {
+		return redirectToPortal(w, http.StatusFound, address)
+	}
+	w.Header().Set("WWW-Authenticate", d.challenge(v.rt.name))
+	return writeJSON(w, http.StatusUnauthorized, struct {
+		Error     string `json:"error"`
+		Reason    string `json:"reason"`
+		Message   string `json:"message"`
+		ACRValues string `json:"acr_values,omitempty"`
+		MaxAge    int64  `json:"max_age"`
+		StepUpURL string `json:"step_up_url,omitempty"`
+	}{insufficientAuthentication, "step_up", "confirm in a browser that it is you, then try again", d.acrValues(), d.seconds(), address})
+}
+
+// stepUpURL is the address of the portal's step-up page for the session of this visit.
+func (v *visit) stepUpURL(w http.ResponseWriter, target string, s StepUp) (string, error) {
+	if !v.authenticated {
+		return "", errors.New("a step-up without session")
+	}
+	flow, err := v.flowTo(w, target)
+	if err != nil {
+		return "", err
+	}
+	s.Subject, s.Session = v.session.Subject, session.PublicID(v.session)
+	flow.StepUp = &s
+	return v.rt.pageOf("step-up", flow)
+}
