@@ -42,8 +42,9 @@ type Guard struct {
 	// Factors that must have passed not long ago; all of the rules that cover a request must be met. Default: none.
 	StepUp []StepUpRule `json:"step_up,omitempty"`
 
-	// Paths that this guard leaves open to everyone: "/health" for that path alone, "/assets/*" for everything below. Compared with
-	// the decoded path after rewrites; case counts. Identity headers are removed and not set there. Default: none.
+	// Paths that this guard leaves open to everyone: "/health" for that path alone, "/assets/*" for everything below, and with methods
+	// before it, as in "GET,HEAD /assets/*", for these alone. Compared with the decoded path after rewrites; case counts. Identity headers
+	// are removed and not set there. Default: none.
 	Bypass []string `json:"bypass,omitempty"`
 
 	// Further headers for the upstream: header name to claim name. Every spelling a client might send is removed on all
@@ -63,7 +64,7 @@ type Guard struct {
 
 	app     *App
 	family  *guardFamily
-	bypass  []pathPattern
+	bypass  []bypass
 	headers []claimHeader
 	stepUps []stepUp
 	methods bool // a rule looks at the method
@@ -96,17 +97,21 @@ func (g *Guard) bind(app *App, config *Realm) error {
 	known := func(name string) bool {
 		return slices.Contains(standardClaims, name) || config.Session != nil && slices.Contains(config.Session.Claims, name)
 	}
-	for _, rule := range slices.Concat(g.Allow, g.Deny) {
-		if err := rule.validate(known); err != nil {
-			return err
+	for _, rules := range [][]Rule{g.Allow, g.Deny} {
+		for i := range rules {
+			if err := rules[i].validate(known); err != nil {
+				return err
+			}
 		}
 	}
-	g.bypass, g.headers = nil, nil
-	for _, pattern := range g.Bypass {
-		if err := pathPattern(pattern).validate(); err != nil {
+	g.bypass, g.headers, g.stepUps, g.methods = nil, nil, nil, false
+	for _, s := range g.Bypass {
+		b, err := parseBypass(s)
+		if err != nil {
 			return fmt.Errorf("bypass: %w", err)
 		}
-		g.bypass = append(g.bypass, pathPattern(pattern))
+		g.bypass = append(g.bypass, b)
+		g.methods = g.methods || len(b.methods) > 0
 	}
 	for name, claim := range g.Headers {
 		if !validHeaderName(name) {
@@ -117,7 +122,6 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		}
 		g.headers = append(g.headers, claimHeader{http.CanonicalHeaderKey(name), claim})
 	}
-	g.stepUps, g.methods = nil, false
 	for _, rule := range g.StepUp {
 		if err := rule.validate(); err != nil {
 			return err
@@ -192,8 +196,8 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if preflight {
 		return v.pass(w, r, next)
 	}
-	for _, pattern := range g.bypass {
-		if pattern.matches(r.URL.Path) {
+	for i := range g.bypass {
+		if g.bypass[i].matches(r) {
 			return v.pass(w, r, next)
 		}
 	}

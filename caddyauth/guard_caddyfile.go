@@ -1,8 +1,11 @@
 package caddyauth
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -35,12 +38,12 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //
 //	passwordless_guard [<matcher>] {
 //		realm  <name>
-//		allow  group <group...> | claim <name> <value...> | email_domain <domain...>
-//		deny   group <group...> | claim <name> <value...> | email_domain <domain...>
+//		allow  group <group...> | claim <name> [equals|contains|matches] <value...> | email_domain <domain...> | factor <factor...>
+//		deny   group <group...> | claim <name> [equals|contains|matches] <value...> | email_domain <domain...> | factor <factor...>
 //		step_up <max_age> [<factor...>] {
 //			methods <method...>
 //		}
-//		bypass <path...>
+//		bypass [<method>,<method...>] <path...>
 //		header <name> <claim>
 //		ambiguous_paths allow
 //	}
@@ -85,15 +88,9 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 			g.Deny = append(g.Deny, rule)
 		}
 	case "bypass":
-		if len(args) == 0 {
-			return d.Err("bypass takes at least one path, as in `bypass /health /assets/*`")
+		if err := g.unmarshalBypass(args); err != nil {
+			return d.Err(err.Error())
 		}
-		for _, pattern := range args {
-			if err := pathPattern(pattern).validate(); err != nil {
-				return d.Errf("bypass: %v", err)
-			}
-		}
-		g.Bypass = append(g.Bypass, args...)
 	case "header":
 		if len(args) != 2 {
 			return d.Err("header takes a header name and a claim, as in `header X-Department department`")
@@ -155,10 +152,28 @@ func (g *Guard) unmarshalStepUp(d *caddyfile.Dispenser, args []string) error {
 	return nil
 }
 
+// unmarshalBypass reads what follows bypass: paths, and before them methods that apply to all of these.
+func (g *Guard) unmarshalBypass(args []string) error {
+	methods := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "/") && isMethod(strings.ReplaceAll(args[0], ",", "")) {
+		methods, args = args[0]+" ", args[1:]
+	}
+	if len(args) == 0 {
+		return errors.New("bypass takes at least one path, as in `bypass /health` or `bypass GET,HEAD /assets/*`")
+	}
+	for _, path := range args {
+		if _, err := parseBypass(methods + path); err != nil {
+			return fmt.Errorf("bypass: %w", err)
+		}
+		g.Bypass = append(g.Bypass, methods+path)
+	}
+	return nil
+}
+
 // parseRule reads what follows allow or deny.
 func parseRule(d *caddyfile.Dispenser, option string, args []string) (Rule, error) {
 	if len(args) == 0 {
-		return Rule{}, d.Errf("%s takes a rule: group, claim or email_domain with values", option)
+		return Rule{}, d.Errf("%s takes a rule: group, claim, email_domain or factor with values", option)
 	}
 	var rule Rule
 	switch kind, values := args[0], args[1:]; {
@@ -166,14 +181,21 @@ func parseRule(d *caddyfile.Dispenser, option string, args []string) (Rule, erro
 		rule.Groups = values
 	case kind == "email_domain" && len(values) > 0:
 		rule.EmailDomains = values
+	case kind == "factor" && len(values) > 0:
+		rule.Factors = values
 	case kind == "claim" && len(values) > 1:
 		rule.Claim, rule.Values = values[0], values[1:]
+		if slices.Contains(claimOperators, values[1]) {
+			rule.Operator, rule.Values = values[1], values[2:]
+		}
 	case kind == "claim":
-		return Rule{}, d.Errf("%s claim takes a name and at least one value, as in `%s claim department sales`", option, option)
-	case slices.Contains([]string{"group", "email_domain"}, kind):
+	case slices.Contains([]string{"group", "email_domain", "factor"}, kind):
 		return Rule{}, d.Errf("%s %s takes at least one value", option, kind)
 	default:
-		return Rule{}, d.Errf("%s: %q is not a rule: use group, claim or email_domain", option, kind)
+		return Rule{}, d.Errf("%s: %q is not a rule: use group, claim, email_domain or factor", option, kind)
+	}
+	if args[0] == "claim" && len(rule.Values) == 0 {
+		return Rule{}, d.Errf("%s claim takes a name and at least one value, as in `%s claim department sales`", option, option)
 	}
 	if err := rule.validate(func(string) bool { return true }); err != nil {
 		return Rule{}, d.Errf("%s: %v", option, err)

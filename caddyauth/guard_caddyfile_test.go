@@ -24,6 +24,15 @@ func TestGuardCaddyfile(t *testing.T) {
 			header x-department department
 			ambiguous_paths allow
 		}`, `{"realm":"staff","allow":[{"groups":["admins","ops"]},{"claim":"department","values":["sales","support"]},{"email_domains":["example.com"]}],"deny":[{"groups":["suspended"]}],"bypass":["/health","/assets/*","/robots.txt"],"headers":{"X-Department":"department"},"allow_ambiguous_paths":true}`},
+		{"comparisons", "passwordless_guard {\n allow claim department contains sales\n deny claim custom:tenant matches x.* y\n allow claim title equals contains\n allow factor passkey sms\n}",
+			`{"allow":[{"claim":"department","operator":"contains","values":["sales"]},{"claim":"title","operator":"equals","values":["contains"]},{"factors":["passkey","sms"]}],"deny":[{"claim":"custom:tenant","operator":"matches","values":["x.*","y"]}]}`},
+		{"bypass by method", "passwordless_guard {\n bypass GET,HEAD /assets/* /logo.svg\n}", `{"bypass":["GET,HEAD /assets/*","GET,HEAD /logo.svg"]}`},
+		{"bypass method alone", "passwordless_guard {\n bypass GET\n}", "at least one path"},
+		{"bypass two lists", "passwordless_guard {\n bypass GET HEAD /x\n}", "begin it with a slash"},
+		{"bypass empty method", "passwordless_guard {\n bypass GET, /x\n}", "not a list of methods"},
+		{"expression", "passwordless_guard {\n allow claim department matches [a\n}", "not a regular expression"},
+		{"factor", "passwordless_guard {\n allow factor password\n}", "not a factor"},
+		{"comparison alone", "passwordless_guard {\n allow claim department matches\n}", "at least one value"},
 		{"argument", "passwordless_guard staff", "takes a matcher and a block"},
 		{"unknown option", "passwordless_guard {\n allow_all\n}", `unknown option "allow_all"`},
 		{"step_up", "passwordless_guard {\n step_up 5m passkey sms {\n methods POST DELETE\n }\n step_up 1d\n}",

@@ -3,7 +3,9 @@ package caddyauth
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -95,4 +97,31 @@ func (p pathPattern) matches(path string) bool {
 		return strings.HasPrefix(path, prefix)
 	}
 	return path == string(p)
+}
+
+// bypass lifts a guard for the paths of a pattern, by any method or by those that it names.
+type bypass struct {
+	methods []string
+	path    pathPattern
+}
+
+// parseBypass reads "/assets/*" or "GET,HEAD /assets/*".
+func parseBypass(s string) (bypass, error) {
+	methods, path, named := strings.Cut(s, " ")
+	if !named {
+		return bypass{path: pathPattern(s)}, pathPattern(s).validate()
+	}
+	b := bypass{path: pathPattern(path)}
+	for method := range strings.SplitSeq(methods, ",") {
+		if !isMethod(method) {
+			return bypass{}, fmt.Errorf("%q is not a list of methods: write them as in `bypass GET,HEAD /assets/*`", methods)
+		}
+		b.methods = append(b.methods, method)
+	}
+	return b, b.path.validate()
+}
+
+// matches reports whether the guard is lifted for r.
+func (b *bypass) matches(r *http.Request) bool {
+	return b.path.matches(r.URL.Path) && (len(b.methods) == 0 || slices.Contains(b.methods, r.Method))
 }

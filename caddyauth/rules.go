@@ -2,7 +2,9 @@ package caddyauth
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,36 +20,87 @@ type Rule struct {
 	// A claim, by name: "sub", "username", "email", "groups", or one that the realm keeps (`session { claims … }`).
 	Claim string `json:"claim,omitempty"`
 
-	// Values of the claim that match. For a claim that is a list, one equal element is enough. Compared exactly.
+	// How the claim's value is compared with Values; case counts. "equals": it is one of them. "contains": one of them is part of it.
+	// "matches": one of them, a regular expression (RE2), matches all of it from beginning to end. For a claim that is a list, one
+	// element is enough. A claim that is absent never matches. Default: "equals".
+	Operator string `json:"operator,omitempty"`
+
+	// What the claim is compared with.
 	Values []string `json:"values,omitempty"`
 
 	// Domains of a verified e-mail address, such as "example.com". Subdomains are not included; case does not count.
 	EmailDomains []string `json:"email_domains,omitempty"`
+
+	// Factors of which one has passed in this session, however long ago: "passkey" (with user verification), "magic_link",
+	// "email_code" or "sms". `step_up` asks for one instead of refusing.
+	Factors []string `json:"factors,omitempty"`
+
+	patterns []*regexp.Regexp
 }
 
-// validate checks that the rule says one thing. known reports whether the realm keeps a claim.
-func (r Rule) validate(known func(string) bool) error {
+// How a rule compares a claim.
+const (
+	claimEquals   = "equals"
+	claimContains = "contains"
+	claimMatches  = "matches"
+)
+
+var claimOperators = []string{claimEquals, claimContains, claimMatches}
+
+// validate checks that the rule says one thing, and prepares it. known reports whether the realm keeps a claim.
+func (r *Rule) validate(known func(string) bool) error {
 	parts := 0
-	for _, set := range []bool{len(r.Groups) > 0, r.Claim != "" || len(r.Values) > 0, len(r.EmailDomains) > 0} {
+	for _, set := range []bool{
+		len(r.Groups) > 0, r.Claim != "" || r.Operator != "" || len(r.Values) > 0, len(r.EmailDomains) > 0, len(r.Factors) > 0,
+	} {
 		if set {
 			parts++
 		}
 	}
 	switch {
 	case parts != 1:
-		return fmt.Errorf("a rule needs exactly one of group, claim or email_domain")
-	case r.Claim == "" && len(r.Values) > 0, r.Claim != "" && len(r.Values) == 0:
-		return fmt.Errorf("claim takes a name and at least one value, as in `claim department sales`")
-	case r.Claim != "" && !known(r.Claim):
-		return unknownClaim(r.Claim)
+		return errors.New("a rule needs exactly one of group, claim, email_domain or factor")
+	case slices.Contains(r.Groups, ""):
+		return errors.New("group: a name is empty")
 	}
 	for _, domain := range r.EmailDomains {
 		if domain == "" || strings.ContainsAny(domain, "@*/: ") {
 			return fmt.Errorf("email_domain %q: write the domain alone, as in example.com", domain)
 		}
 	}
-	if slices.Contains(r.Groups, "") {
-		return fmt.Errorf("group: a name is empty")
+	for _, name := range r.Factors {
+		if err := validFactor(name); err != nil {
+			return fmt.Errorf("factor: %w", err)
+		}
+	}
+	return r.validateClaim(known)
+}
+
+func (r *Rule) validateClaim(known func(string) bool) error {
+	r.patterns = nil
+	switch {
+	case r.Claim == "" && len(r.Values) == 0 && r.Operator == "":
+		return nil
+	case r.Claim == "" || len(r.Values) == 0:
+		return errors.New("claim takes a name and at least one value, as in `claim department sales`")
+	case !known(r.Claim):
+		return unknownClaim(r.Claim)
+	case r.Operator != "" && !slices.Contains(claimOperators, r.Operator):
+		return fmt.Errorf("claim: %q is not a comparison: use equals, contains or matches", r.Operator)
+	case r.Operator == claimContains && slices.Contains(r.Values, ""):
+		return errors.New("claim: every value contains the empty one")
+	case r.Operator != claimMatches:
+		return nil
+	}
+	for _, value := range r.Values {
+		pattern, err := regexp.Compile(`\A(?:` + value + `)\z`)
+		if err == nil {
+			_, err = regexp.Compile(value) // one that only closes our group is none
+		}
+		if err != nil {
+			return fmt.Errorf("claim: %q is not a regular expression (RE2): %w", value, err)
+		}
+		r.patterns = append(r.patterns, pattern)
 	}
 	return nil
 }
@@ -57,7 +110,7 @@ func unknownClaim(name string) error {
 }
 
 // matches reports whether the rule holds for s.
-func (r Rule) matches(s *session.Session) bool {
+func (r *Rule) matches(s *session.Session) bool {
 	for _, group := range r.Groups {
 		if slices.Contains(s.Groups, group) {
 			return true
@@ -72,28 +125,36 @@ func (r Rule) matches(s *session.Session) bool {
 			}
 		}
 	}
-	if r.Claim != "" {
-		for _, value := range claimValues(s, r.Claim) {
-			if slices.Contains(r.Values, value) {
-				return true
-			}
+	for _, name := range r.Factors {
+		if _, passed := s.Factors[session.Factor(name)]; passed {
+			return true
 		}
 	}
-	return false
+	return r.Claim != "" && slices.ContainsFunc(claimValues(s, r.Claim), r.matchesValue)
+}
+
+func (r *Rule) matchesValue(value string) bool {
+	switch r.Operator {
+	case claimContains:
+		return slices.ContainsFunc(r.Values, func(part string) bool { return strings.Contains(value, part) })
+	case claimMatches:
+		return slices.ContainsFunc(r.patterns, func(p *regexp.Regexp) bool { return p.MatchString(value) })
+	}
+	return slices.Contains(r.Values, value)
 }
 
 // permitted applies a guard's rules: no deny may match and, where there is an allow, one must.
 func permitted(allow, deny []Rule, s *session.Session) bool {
-	for _, rule := range deny {
-		if rule.matches(s) {
+	for i := range deny {
+		if deny[i].matches(s) {
 			return false
 		}
 	}
 	if len(allow) == 0 {
 		return true
 	}
-	for _, rule := range allow {
-		if rule.matches(s) {
+	for i := range allow {
+		if allow[i].matches(s) {
 			return true
 		}
 	}
