@@ -97,7 +97,7 @@ func TestGuardProvisionChecks(t *testing.T) {
 		"a name is empty":      {Deny: []Rule{{Groups: []string{""}}}},
 		"at least one value":   {Deny: []Rule{{Claim: "sub"}}},
 		"write the domain":     {Deny: []Rule{{EmailDomains: []string{"*.example.com"}}}},
-		"one of group, claim ": {Deny: []Rule{{Groups: []string{"a"}, EmailDomains: []string{"b.com"}}}},
+		"one of group, claim,": {Deny: []Rule{{Groups: []string{"a"}, EmailDomains: []string{"b.com"}}}},
 	} {
 		if err := guard.bind(g.app, g.rt.config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
