@@ -71,28 +71,16 @@ func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.
 	w.Header().Set("Cache-Control", "no-store")
 	raw, ok := bearerToken(r.Header)
 	if !ok {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q", b.Realm))
+		w.Header().Set("WWW-Authenticate", bearerChallenge(b.Realm, "", ""))
 		return httpauth.User{}, false, nil
 	}
 	rt, err := b.app.realm(r.Context(), b.Realm)
 	if err != nil {
 		return httpauth.User{}, false, fmt.Errorf("realm %q is not open: %w", b.Realm, err)
 	}
-	claims, err := rt.verifier.Verify(r.Context(), raw, token.Use(b.Use))
-	if errors.Is(err, token.ErrUnavailable) {
-		return httpauth.User{}, false, err
-	}
+	claims, err := rt.verifyBearer(r.Context(), raw, token.Use(b.Use))
 	if err != nil {
-		b.logger.Debug("refused a bearer token", zap.Error(err))
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q, error=\"invalid_token\"", b.Realm))
-		return httpauth.User{}, false, nil
-	}
-	switch err := rt.sessions.CheckBearer(claims.OriginJTI, claims.Subject, claims.AuthTime); {
-	case errors.Is(err, session.ErrUnavailable):
-		return httpauth.User{}, false, err
-	case err != nil:
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q, error=\"invalid_token\", error_description=\"signed out\"", b.Realm))
-		return httpauth.User{}, false, nil
+		return httpauth.User{}, false, b.refuse(w, err)
 	}
 	w.Header().Del("Cache-Control") // RFC 9111, section 3.5: answers to requests with Authorization are private already
 	user := httpauth.User{ID: claims.Username, Metadata: map[string]string{
@@ -107,18 +95,18 @@ func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.
 	return user, true, nil
 }
 
-// bearerToken reads the token of exactly one Authorization header.
-func bearerToken(h http.Header) (string, bool) {
-	values := h["Authorization"]
-	if len(values) != 1 {
-		return "", false
+// refuse writes the challenge to a token that does not count. Where nothing could be said about the token, it returns the error.
+func (b *Bearer) refuse(w http.ResponseWriter, why error) error {
+	switch {
+	case errors.Is(why, token.ErrUnavailable), errors.Is(why, session.ErrUnavailable):
+		return why
+	case errors.Is(why, session.ErrDenied):
+		w.Header().Set("WWW-Authenticate", bearerChallenge(b.Realm, "invalid_token", "signed out"))
+	default:
+		b.logger.Debug("refused a bearer token", zap.Error(why))
+		w.Header().Set("WWW-Authenticate", bearerChallenge(b.Realm, "invalid_token", ""))
 	}
-	scheme, raw, ok := strings.Cut(values[0], " ")
-	raw = strings.TrimLeft(raw, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") || raw == "" || strings.ContainsAny(raw, " \t,\"") {
-		return "", false
-	}
-	return raw, true
+	return nil
 }
 
 // parseBearer sets up an authentication handler with this provider. Syntax:

@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
 func init() {
@@ -41,6 +43,10 @@ type Guard struct {
 
 	// Factors that must have passed not long ago; all of the rules that cover a request must be met. Default: none.
 	StepUp []StepUpRule `json:"step_up,omitempty"`
+
+	// Also lets clients in that bring no session cookie but a token of the realm's user pool as `Authorization: Bearer`: "id" or "access".
+	// E-mail addresses are in ID tokens only. The token does not travel upstream. Default: sessions only.
+	Bearer string `json:"bearer,omitempty"`
 
 	// Paths that this guard leaves open to everyone: "/health" for that path alone, "/assets/*" for everything below, and with methods
 	// before it, as in "GET,HEAD /assets/*", for these alone. Compared with the decoded path after rewrites; case counts. Identity headers
@@ -129,7 +135,10 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		g.stepUps = append(g.stepUps, stepUp{rule.demand(), rule.Methods})
 		g.methods = g.methods || len(rule.Methods) > 0
 	}
-	if g.EndpointsOnly && (len(g.StepUp)+len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
+	if !slices.Contains([]string{"", string(token.ID), string(token.Access)}, g.Bearer) {
+		return fmt.Errorf("bearer: %q is not a kind of token: use id or access", g.Bearer)
+	}
+	if g.EndpointsOnly && (len(g.Bearer)+len(g.StepUp)+len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
 		return errors.New("endpoints_only guards nothing, so it takes no rules")
 	}
 	family, _, err := guardFamilies.LoadOrNew(familyKey{app, g.realmName()}, func() (caddy.Destructor, error) { return new(guardFamily), nil })
@@ -201,11 +210,11 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 			return v.pass(w, r, next)
 		}
 	}
-	if refused := v.open(w, r); refused != nil {
+	if refused := g.identify(v, w, r); refused != nil {
 		return v.refuse(w, r, *refused)
 	}
 	if !permitted(g.Allow, g.Deny, &v.session) {
-		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "forbidden", detail: "your account may not use this page"})
+		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "forbidden", detail: "your account may not use this page", bearer: v.scopeChallenge()})
 	}
 	if refused := g.stepUpRefusal(v, r); refused != nil {
 		return v.refuse(w, r, *refused)

@@ -20,18 +20,21 @@ const retryAfter = 5
 // guardPolicy is the Content-Security-Policy of the few pages the guard serves on an application's host.
 const guardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// refuse answers a request that may not pass: a navigation without session goes to sign in, other navigations get a page, and
-// everything else gets JSON and never a redirect.
+// refuse answers a request that may not pass: a navigation without session goes to sign in, other navigations get a page, gRPC
+// gets a status of its own, and everything else gets JSON and never a redirect.
 func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) error {
-	if why.demand != nil {
-		return v.askStepUp(w, r, why.demand)
-	}
-	navigation := isNavigation(r)
-	if why.status == http.StatusUnauthorized && navigation {
-		return v.signIn(w, r, why)
-	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
+	navigation := isNavigation(r) && !why.client && v.bearer == ""
+	if !navigation {
+		v.allowScript(h, r)
+	}
+	switch {
+	case why.demand != nil && !isGRPC(r.Header):
+		return v.askStepUp(w, r, why.demand, navigation)
+	case why.status == http.StatusUnauthorized && navigation:
+		return v.signIn(w, r, why)
+	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	if why.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
@@ -39,11 +42,14 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) erro
 	if navigation {
 		return v.refusePage(w, r, why)
 	}
+	v.challenge(h, why)
+	if isGRPC(r.Header) {
+		return refuseGRPC(w, r, why)
+	}
 	code := "bad_request"
 	switch why.status {
 	case http.StatusUnauthorized:
 		code = "unauthenticated"
-		h.Set("WWW-Authenticate", v.rt.cookieChallenge())
 	case http.StatusForbidden:
 		code = "forbidden"
 	case http.StatusServiceUnavailable:
@@ -54,6 +60,45 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) erro
 		Reason  string `json:"reason"`
 		Message string `json:"message"`
 	}{code, why.reason, why.detail})
+}
+
+// challenge says how to do better.
+func (v *visit) challenge(h http.Header, why refusal) {
+	h.Del("WWW-Authenticate")
+	if why.demand != nil {
+		h.Set("WWW-Authenticate", why.demand.challenge(v.rt.name))
+		return
+	}
+	if why.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", v.rt.cookieChallenge())
+	}
+	if why.bearer != "" {
+		h.Add("WWW-Authenticate", why.bearer)
+	}
+}
+
+// scopeChallenge is for clients whose token is good but not good enough.
+func (v *visit) scopeChallenge() string {
+	if v.bearer == "" {
+		return ""
+	}
+	return bearerChallenge(v.rt.name, "insufficient_scope", "")
+}
+
+// allowScript lets scripts of listed applications read why they were refused: without these headers they would be told of a network
+// error (https://fetch.spec.whatwg.org/#http-cors-protocol).
+func (v *visit) allowScript(h http.Header, r *http.Request) {
+	values := r.Header["Origin"]
+	if len(values) != 1 {
+		return
+	}
+	h.Add("Vary", "Origin")
+	if o, err := parseOrigin(values[0]); err != nil || o.wildcard || !v.rt.ownOrigin(o) {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", values[0])
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate")
 }
 
 // writeJSON answers a script or an API client.

@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
 // parseGuard sets up the directive. A guard with a matcher may not see the guard's own addresses (/auth/handoff and so on), so one
@@ -43,6 +45,7 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		step_up <max_age> [<factor...>] {
 //			methods <method...>
 //		}
+//		bearer  id|access
 //		bypass [<method>,<method...>] <path...>
 //		header <name> <claim>
 //		ambiguous_paths allow
@@ -87,6 +90,14 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		} else {
 			g.Deny = append(g.Deny, rule)
 		}
+	case "bearer":
+		if len(args) != 1 || !slices.Contains([]string{string(token.ID), string(token.Access)}, args[0]) {
+			return d.Err("bearer takes id or access")
+		}
+		if g.Bearer != "" {
+			return d.Err("bearer is given twice")
+		}
+		g.Bearer = args[0]
 	case "bypass":
 		if err := g.unmarshalBypass(args); err != nil {
 			return d.Err(err.Error())
@@ -112,7 +123,7 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		g.AllowAmbiguousPaths = true
 	default:
-		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, step_up, bypass, header or ambiguous_paths", option)
+		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, step_up, bearer, bypass, header or ambiguous_paths", option)
 	}
 	if nesting := d.Nesting(); d.NextBlock(nesting) {
 		return d.Errf("%s takes no block", option)

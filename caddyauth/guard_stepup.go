@@ -127,8 +127,7 @@ func (d *demand) acrValues() string {
 
 // askStepUp sends a navigation to the portal's step-up page and back. Everything else gets RFC 9470's challenge, with an address
 // that the person can open in this browser.
-func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand) error {
-	navigation := isNavigation(r)
+func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand, navigation bool) error {
 	target := v.origin + "/"
 	if navigation {
 		target = v.rt.returnTarget(r, v.origin)
@@ -139,6 +138,9 @@ func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand) err
 			})
 		}
 	}
+	if v.bearer != "" { // a token is stepped up where it came from
+		return v.challengeStepUp(w, d, "")
+	}
 	address, err := v.stepUpURL(w, target, StepUp{Factors: d.factors, MaxAge: d.maxAge})
 	if err != nil {
 		return err
@@ -146,6 +148,10 @@ func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand) err
 	if navigation {
 		return redirectToPortal(w, http.StatusFound, address)
 	}
+	return v.challengeStepUp(w, d, address)
+}
+
+func (v *visit) challengeStepUp(w http.ResponseWriter, d *demand, address string) error {
 	w.Header().Set("WWW-Authenticate", d.challenge(v.rt.name))
 	return writeJSON(w, http.StatusUnauthorized, struct {
 		Error     string `json:"error"`

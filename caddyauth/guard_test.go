@@ -68,7 +68,7 @@ func TestEverythingButNavigationsGetsJSON(t *testing.T) {
 		"XMLHttpRequest":       func(r *http.Request) { r.Header.Set("X-Requested-With", "XMLHttpRequest") },
 		"POST":                 func(r *http.Request) { r.Method = http.MethodPost },
 		"prefetch":             func(r *http.Request) { r.Header.Set("Sec-Purpose", "prefetch;prerender") },
-		"gRPC":                 func(r *http.Request) { r.Header.Set("Content-Type", "application/grpc+proto") },
+		"protobuf":             func(r *http.Request) { r.Header.Set("Content-Type", "application/x-protobuf") },
 		"WebSocket":            func(r *http.Request) { r.Header.Set("Connection", "Upgrade"); r.Header.Set("Upgrade", "websocket") },
 		"two fetch dests":      func(r *http.Request) { r.Header.Add("Sec-Fetch-Dest", "document") },
 		"curl":                 func(r *http.Request) { r.Header = http.Header{"Accept": {"*/*"}} },

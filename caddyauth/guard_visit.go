@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
 // refreshTimeout bounds a refresh within a request; the user pool answers in well under a second.
@@ -34,6 +35,8 @@ type visit struct {
 	authenticated bool
 	refused       *refusal
 	session       session.Session
+	bearer        token.Use // the kind of token that opened it, "" for a cookie
+	token         string    // that token
 	values        [3]string // backing of the identity headers, to save allocations
 	writer        privateWriter
 	stream        stream
@@ -44,6 +47,8 @@ type refusal struct {
 	status         int
 	reason, detail string
 	demand         *demand // a step-up would let it through
+	bearer         string  // a further WWW-Authenticate
+	client         bool    // it presented a token, so it is no browser on its way through pages
 }
 
 // String keeps the visit out of placeholders such as {http.vars.*}.
@@ -87,13 +92,22 @@ func (v *visit) open(w http.ResponseWriter, r *http.Request) *refusal {
 	return nil
 }
 
+// unlisted refuses hosts that the configuration does not name.
+func (v *visit) unlisted(r *http.Request) *refusal {
+	if v.origin != "" {
+		return nil
+	}
+	v.logger.Error("request for a host that is not among the realm's applications; add it to `applications`",
+		zap.String("realm", v.rt.name), zap.String("host", r.Host), zap.String("scheme", requestScheme(r)))
+	return &refusal{status: http.StatusForbidden, reason: "unlisted_application",
+		detail: "this address is not among the `applications` of the passwordless configuration; its operator has to add it there"}
+}
+
 func (v *visit) check(w http.ResponseWriter, r *http.Request) *refusal {
+	if refused := v.unlisted(r); refused != nil {
+		return refused
+	}
 	switch {
-	case v.origin == "":
-		v.logger.Error("request for a host that is not among the realm's applications; add it to `applications`",
-			zap.String("realm", v.rt.name), zap.String("host", r.Host), zap.String("scheme", requestScheme(r)))
-		return &refusal{status: http.StatusForbidden, reason: "unlisted_application",
-			detail: "this address is not among the `applications` of the passwordless configuration; its operator has to add it there"}
 	case errors.Is(v.cookieErr, session.ErrDuplicate):
 		return &refusal{status: http.StatusBadRequest, reason: "duplicate_cookie", detail: "two session cookies came; clear this site's cookies and try again"}
 	case v.cookieErr != nil:

@@ -34,8 +34,11 @@ type handoff struct {
 // finish says where a browser goes that has just signed in at the portal, or was signed in already. On the portal's own origin
 // that is the return target, or the account page; for an application it is <origin>/auth/handoff#<code>, where the code lives
 // 60 seconds, works once, and only for the browser that holds the nonce cookie on that host. The code is in the fragment, so no
-// log and no Referer header has it.
+// log and no Referer header has it. A step-up that is asked for comes first.
 func (rt *realm) finish(_ http.ResponseWriter, r *http.Request, flow Flow, sess session.Session) (string, error) {
+	if flow.pending(&sess, rt.now()) {
+		return rt.flowURL("step-up", flow)
+	}
 	account := rt.portal.Path + "account"
 	target, err := rt.allowedReturn(flow.Return)
 	if err != nil {
@@ -107,7 +110,7 @@ func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm,
 	var err error
 	switch {
 	case v.origin == "":
-		err = v.refuse(w, r, *v.check(w, r))
+		err = v.refuse(w, r, *v.unlisted(r))
 	case !slices.Contains(methods, r.Method):
 		allowed := strings.Join(methods, ", ")
 		w.Header().Set("Allow", allowed)

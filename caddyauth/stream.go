@@ -28,6 +28,7 @@ type stream struct {
 	writer  http.ResponseWriter // of the server: only while the handler runs
 	cancel  context.CancelFunc  // nil unless the request looks like a stream
 	conn    net.Conn            // once hijacked
+	lapsed  func() bool         // for a client's own token: whether it is over. Set before enter, and then there is no session to refresh
 
 	over atomic.Bool // the session has ended
 }
@@ -182,6 +183,9 @@ func (s *stream) current() session.Session {
 func (p *streams) sweep(m *session.Manager) {
 	due := false
 	for _, s := range p.find(func(s *stream) bool {
+		if s.lapsed != nil {
+			return s.lapsed()
+		}
 		who := s.current()
 		due = due || m.NeedsRefresh(who)
 		return m.Check(who) != nil
@@ -199,7 +203,7 @@ func (p *streams) sweep(m *session.Manager) {
 // refresh keeps streams as the guard keeps requests: a session that the pool refuses is over, one whose pool cannot be reached
 // lasts until its access token expires.
 func (p *streams) refresh(m *session.Manager) {
-	for _, s := range p.find(func(s *stream) bool { return m.NeedsRefresh(s.current()) }) {
+	for _, s := range p.find(func(s *stream) bool { return s.lapsed == nil && m.NeedsRefresh(s.current()) }) {
 		old := s.current()
 		fresh, err := m.Refresh(context.Background(), old)
 		if err != nil {

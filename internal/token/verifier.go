@@ -65,6 +65,7 @@ type Verifier struct {
 	now     func() time.Time
 	leeway  time.Duration
 	keys    *keySet
+	cache   cache
 }
 
 // NewVerifier checks the options. It does not touch the network: keys are fetched when the first token comes.
