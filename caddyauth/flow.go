@@ -3,6 +3,7 @@ package caddyauth
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddy-cognito/passwordless/internal/session"
@@ -42,6 +43,31 @@ type StepUp struct {
 	Session     string           `json:"i"`           // [session.PublicID] of the session that is stepped up
 	Transaction string           `json:"x,omitempty"` // what is approved; goes to the upstream and into the token
 	Kept        string           `json:"k,omitempty"` // names the request body that waits to be sent again
+	Linked      bool             `json:"l,omitempty"` // a fresh link was asked for on the step-up page
+}
+
+// again is what a guard asked for, without what came of it since.
+func (s *StepUp) again() *StepUp {
+	if s == nil {
+		return nil
+	}
+	asked := *s
+	asked.Linked = false
+	return &asked
+}
+
+// accepts reports whether passing the factor is one of the things asked for.
+func (s *StepUp) accepts(factor session.Factor) bool {
+	return len(s.Factors) == 0 || slices.Contains(s.Factors, factor)
+}
+
+// pending reports whether the person of a flow still has to step up. Whoever else is signed in goes on as they are: the guard decides.
+func (f *Flow) pending(s *session.Session, now time.Time) bool {
+	if f.StepUp == nil || f.StepUp.Subject != s.Subject {
+		return false
+	}
+	asked := demand{factors: f.StepUp.Factors, maxAge: f.StepUp.MaxAge}
+	return !asked.met(s, now)
 }
 
 func (rt *realm) flowBinding() session.Binding {

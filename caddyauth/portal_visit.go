@@ -116,6 +116,7 @@ func (v *portalVisit) newFlow(from Flow) (Flow, error) {
 	return Flow{
 		ID: id, Browser: browser, Issued: v.rt.now(),
 		Return: from.Return, Fragment: from.Fragment, Host: from.Host, NonceHash: from.NonceHash, Attempt: from.Attempt,
+		StepUp: from.StepUp.again(),
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import "time"
 //	every page   #notice
 //	sign-in      #email #send-link #passkey-button
 //	check-mail   #resend #other-address
+//	step-up      #passkey-button #send-code #code-form #code #verify-code #resend-code #phone #send-link #other-account
 //	link         #continue (enabled once the script has taken the link)
 //	account      #add-passkey #suggestion #suggestion-add #suggestion-refuse #passkeys
 //	             .passkey[data-id] with .name .rename .delete, form.renaming with input[name=name] .save .cancel-rename
@@ -24,6 +25,7 @@ type Page interface {
 // allPages has one of each.
 var allPages = []Page{
 	SignInPage{}, CheckMailPage{}, LinkPage{}, AccountPage{}, SignOutPage{}, SignedOutPage{}, HandoffPage{}, ErrorPage{}, ForbiddenPage{},
+	StepUpPage{},
 }
 
 // SignInPage asks for an e-mail address or a passkey; sign-in and sign-up are one form.
@@ -44,6 +46,21 @@ type CheckMailPage struct {
 	Email       string
 	ResendAfter int    // seconds
 	Notice      string // code, or ""
+	StepUp      bool   // for somebody who is signed in: no other address, and this browser only
+}
+
+// StepUpPage asks somebody who is signed in to prove once more who they are, by the ways that are asked for and that they have.
+type StepUpPage struct {
+	Flow        string // sealed; goes with every request of the page
+	Application string // host that asks, "app.example.com", or ""
+	Account     string // whose session it is
+	Transaction string // what is approved, or ""
+	Passkey     bool   // offered
+	SMS         bool   // offered
+	Link        bool   // offered
+	Instead     bool   // the link stands in for what the person does not have
+	Error       string // code of a notice, or ""
+	Reference   string // of the request that failed, or ""
 }
 
 // LinkPage is where a mailed link lands. Opening it changes nothing; pressing its one button does.
@@ -122,6 +139,7 @@ type ForbiddenPage struct {
 
 func (SignInPage) page() string    { return "sign-in" }
 func (CheckMailPage) page() string { return "check-mail" }
+func (StepUpPage) page() string    { return "step-up" }
 func (LinkPage) page() string      { return "link" }
 func (AccountPage) page() string   { return "account" }
 func (SignOutPage) page() string   { return "sign-out" }

@@ -6,9 +6,10 @@ export const base = document.body.dataset.base;
 
 // Failure carries a code, and the text that the server has for it.
 export class Failure extends Error {
-	constructor(code, message) {
+	constructor(code, message, answer) {
 		super(message || texts[code] || texts.internal || code);
 		this.code = code;
+		this.answer = answer; // what else the server said
 	}
 }
 
@@ -63,7 +64,7 @@ export async function call(address, body, headers = {}) {
 		throw new Failure(response.status >= 500 ? "unavailable" : "internal");
 	}
 	if (response.ok) return result;
-	if (result.error) throw new Failure(result.error, result.message);
+	if (result.error) throw new Failure(result.error, result.message, result);
 	// The FIDO2 API has texts in English only, for programs: the status has to do.
 	throw new Failure({ 400: "invalid", 401: "expired_flow", 403: "reauthentication_required", 429: "too_many", 503: "unavailable" }[response.status] ?? "internal");
 }
