@@ -3,7 +3,7 @@ package localpool
 import (
 	"testing"
 
-	"github.com/caddy-cognito/passwordless/triggers/storetest"
+	"github.com/caddy-cognito/passwordless/triggers/aws/storetest"
 )
 
 // The pool's file keeps the promises that the secrets table of a deployment keeps.

@@ -92,6 +92,9 @@ func Int(i Item, name string) (int64, bool) {
 	if !ok {
 		return 0, false
 	}
+	if n, err := strconv.ParseInt(v.Value, 10, 64); err == nil {
+		return n, true // exactly: a float has no room for nanoseconds
+	}
 	n, err := strconv.ParseFloat(v.Value, 64)
 	return int64(n), err == nil
 }

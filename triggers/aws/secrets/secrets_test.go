@@ -16,8 +16,8 @@ import (
 	"github.com/caddy-cognito/passwordless/triggers/aws/secrets/issue"
 	"github.com/caddy-cognito/passwordless/triggers/aws/secrets/receipts"
 	"github.com/caddy-cognito/passwordless/triggers/aws/secrets/redeem"
+	"github.com/caddy-cognito/passwordless/triggers/aws/storetest"
 	"github.com/caddy-cognito/passwordless/triggers/create"
-	"github.com/caddy-cognito/passwordless/triggers/storetest"
 	"github.com/caddy-cognito/passwordless/triggers/verify"
 )
 
@@ -33,7 +33,7 @@ func deploy(t *testing.T) *deployment {
 	t.Helper()
 	client := dynamotest.Start(t)
 	dynamotest.CreateSecretsTable(t, client, "Secrets")
-	table := &secrets.Table{Client: client, Name: "Secrets", Now: func() time.Time { return storetest.Now }}
+	table := &secrets.Table{Client: client, Name: "Secrets", Now: func() time.Time { return storetest.Now.Add(123_456_789) }}
 	return &deployment{client: client, issue: &issue.Store{Table: table, KeyID: configured}, redeem: redeem.Store{Table: table}}
 }
 
