@@ -4,13 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
-
-	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
 func init() {
@@ -57,6 +54,13 @@ type Guard struct {
 	// routes that a guard of this realm protects. Default: none.
 	Headers map[string]string `json:"headers,omitempty"`
 
+	// Gives the upstream the person's token as `Authorization: Bearer`, in place of any such header of the client: "id" or "access". For
+	// clients that came with a token it is that one. Default: none, and a session's client keeps its own header.
+	UpstreamBearer string `json:"upstream_bearer,omitempty"`
+
+	// Gives the upstream this credential as `Authorization: Basic`, in place of any such header of the client. Default: none.
+	UpstreamBasic *BasicCredential `json:"upstream_basic,omitempty"`
+
 	// Accepts paths with encoded separators, backslashes, dot segments, `//` or `;` in spite of path rules. Only for an upstream
 	// that reads them as Caddy does. Default: false.
 	AllowAmbiguousPaths bool `json:"allow_ambiguous_paths,omitempty"`
@@ -73,6 +77,7 @@ type Guard struct {
 	bypass  []bypass
 	headers []claimHeader
 	stepUps []stepUp
+	basic   string
 	methods bool // a rule looks at the method
 	visitID string
 	logger  *zap.Logger
@@ -100,9 +105,7 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 
 // bind checks the guard against its realm and joins the realm's other guards.
 func (g *Guard) bind(app *App, config *Realm) error {
-	known := func(name string) bool {
-		return slices.Contains(standardClaims, name) || config.Session != nil && slices.Contains(config.Session.Claims, name)
-	}
+	known := config.keepsClaim
 	for _, rules := range [][]Rule{g.Allow, g.Deny} {
 		for i := range rules {
 			if err := rules[i].validate(known); err != nil {
@@ -135,10 +138,10 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		g.stepUps = append(g.stepUps, stepUp{rule.demand(), rule.Methods})
 		g.methods = g.methods || len(rule.Methods) > 0
 	}
-	if !slices.Contains([]string{"", string(token.ID), string(token.Access)}, g.Bearer) {
-		return fmt.Errorf("bearer: %q is not a kind of token: use id or access", g.Bearer)
+	if err := g.prepareCredentials(); err != nil {
+		return err
 	}
-	if g.EndpointsOnly && (len(g.Bearer)+len(g.StepUp)+len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
+	if g.EndpointsOnly && (len(g.Bearer)+len(g.UpstreamBearer)+len(g.basic)+len(g.StepUp)+len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
 		return errors.New("endpoints_only guards nothing, so it takes no rules")
 	}
 	family, _, err := guardFamilies.LoadOrNew(familyKey{app, g.realmName()}, func() (caddy.Destructor, error) { return new(guardFamily), nil })
@@ -217,6 +220,9 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "forbidden", detail: "your account may not use this page", bearer: v.scopeChallenge()})
 	}
 	if refused := g.stepUpRefusal(v, r); refused != nil {
+		return v.refuse(w, r, *refused)
+	}
+	if refused := g.authorize(v, r); refused != nil {
 		return v.refuse(w, r, *refused)
 	}
 	for _, h := range g.headers {

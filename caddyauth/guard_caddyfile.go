@@ -46,6 +46,8 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //			methods <method...>
 //		}
 //		bearer  id|access
+//		upstream_bearer id|access
+//		upstream_basic  <user> <password>
 //		bypass [<method>,<method...>] <path...>
 //		header <name> <claim>
 //		ambiguous_paths allow
@@ -90,14 +92,23 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		} else {
 			g.Deny = append(g.Deny, rule)
 		}
-	case "bearer":
+	case "bearer", "upstream_bearer":
+		target := &g.Bearer
+		if option == "upstream_bearer" {
+			target = &g.UpstreamBearer
+		}
 		if len(args) != 1 || !slices.Contains([]string{string(token.ID), string(token.Access)}, args[0]) {
-			return d.Err("bearer takes id or access")
+			return d.Errf("%s takes id or access", option)
 		}
-		if g.Bearer != "" {
-			return d.Err("bearer is given twice")
+		if *target != "" {
+			return d.Errf("%s is given twice", option)
 		}
-		g.Bearer = args[0]
+		*target = args[0]
+	case "upstream_basic":
+		if len(args) != 2 || g.UpstreamBasic != nil {
+			return d.Err("upstream_basic takes a user name and a password, once, as in `upstream_basic legacy {env.LEGACY_PASSWORD}`")
+		}
+		g.UpstreamBasic = &BasicCredential{Username: args[0], Password: args[1]}
 	case "bypass":
 		if err := g.unmarshalBypass(args); err != nil {
 			return d.Err(err.Error())
@@ -123,7 +134,7 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		g.AllowAmbiguousPaths = true
 	default:
-		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, step_up, bearer, bypass, header or ambiguous_paths", option)
+		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, step_up, bearer, upstream_bearer, upstream_basic, bypass, header or ambiguous_paths", option)
 	}
 	if nesting := d.Nesting(); d.NextBlock(nesting) {
 		return d.Errf("%s takes no block", option)

@@ -76,7 +76,7 @@ func (s StepUpRule) demand() demand {
 // met reports whether one of the factors has passed recently enough.
 func (d *demand) met(s *session.Session, now time.Time) bool {
 	for factor, at := range s.Factors {
-		if now.Sub(at) <= d.maxAge && (len(d.factors) == 0 || slices.Contains(d.factors, factor)) {
+		if now.Sub(at) <= d.maxAge && (len(d.factors) == 0 || slices.Contains(d.factors, factor.For())) {
 			return true
 		}
 	}

@@ -103,45 +103,54 @@ func (v *visit) unlisted(r *http.Request) *refusal {
 		detail: "this address is not among the `applications` of the passwordless configuration; its operator has to add it there"}
 }
 
+// check opens the session and sets its cookie again when that is due.
 func (v *visit) check(w http.ResponseWriter, r *http.Request) *refusal {
-	if refused := v.unlisted(r); refused != nil {
+	changed, refused := v.inspect(r)
+	if refused != nil {
 		return refused
+	}
+	if changed {
+		v.rt.streams.touched(v.session.ID, v.session.Seen)
+		v.setCookie(w)
+	}
+	return nil
+}
+
+// inspect opens the session, refreshed if need be, and reports whether its cookie is to be set again.
+func (v *visit) inspect(r *http.Request) (changed bool, refused *refusal) {
+	if refused := v.unlisted(r); refused != nil {
+		return false, refused
 	}
 	switch {
 	case errors.Is(v.cookieErr, session.ErrDuplicate):
-		return &refusal{status: http.StatusBadRequest, reason: "duplicate_cookie", detail: "two session cookies came; clear this site's cookies and try again"}
+		return false, &refusal{status: http.StatusBadRequest, reason: "duplicate_cookie", detail: "two session cookies came; clear this site's cookies and try again"}
 	case v.cookieErr != nil:
-		return &refusal{status: http.StatusUnauthorized, reason: "no_session", detail: "sign in first"}
+		return false, &refusal{status: http.StatusUnauthorized, reason: "no_session", detail: "sign in first"}
 	case isUpgrade(r) && !v.rt.upgradeOriginAllowed(r):
-		return &refusal{status: http.StatusForbidden, reason: "foreign_origin", detail: "a WebSocket needs the Origin of this host or of a listed application"}
+		return false, &refusal{status: http.StatusForbidden, reason: "foreign_origin", detail: "a WebSocket needs the Origin of this host or of a listed application"}
 	}
 	s, err := v.rt.sessions.Open(v.cookie, v.host)
 	if err != nil {
-		return refusalOf(err)
+		return false, refusalOf(err)
 	}
-	changed := false
 	if v.rt.sessions.NeedsRefresh(s) {
 		refreshed, refused := v.refresh(r.Context(), s)
 		if refused != nil {
-			return refused
+			return false, refused
 		}
 		changed = refreshed.Generation != s.Generation
 		s = refreshed
 	}
 	if s.Partial {
 		if s, err = v.rt.sessions.Load(r.Context(), s); err != nil {
-			return refusalOf(err)
+			return false, refusalOf(err)
 		}
 	}
 	if touched, due := v.rt.sessions.Touch(s); due {
 		s, changed = touched, true
 	}
 	v.session = s
-	if changed {
-		v.rt.streams.touched(s.ID, s.Seen)
-		v.setCookie(w)
-	}
-	return nil
+	return changed, nil
 }
 
 // refresh trades the refresh token for new tokens. The request may be gone before the others that wait for the same refresh,

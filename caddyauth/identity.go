@@ -121,8 +121,8 @@ func (f *guardFamily) scrub(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	f.scrubList(r.Header, "Connection")
-	f.scrubList(r.Header, "Trailer")
+	scrubList(r.Header, "Connection", f.covers)
+	scrubList(r.Header, "Trailer", f.covers)
 	if len(r.Trailer) > 0 {
 		f.scrubTrailer(r.Trailer)
 		if r.Body != nil {
@@ -140,11 +140,14 @@ func (f *guardFamily) scrubTrailer(trailer http.Header) {
 }
 
 // scrubList removes protected names from a comma-separated header and leaves it alone when there are none.
-func (f *guardFamily) scrubList(h http.Header, key string) {
+func scrubList(h http.Header, key string, covers func(string) bool) {
+	if len(h[key]) == 0 {
+		return
+	}
 	found := false
 	for _, line := range h[key] {
 		for name := range strings.SplitSeq(line, ",") {
-			found = found || f.covers(name)
+			found = found || covers(name)
 		}
 	}
 	if !found {
@@ -153,7 +156,7 @@ func (f *guardFamily) scrubList(h http.Header, key string) {
 	var kept []string
 	for _, line := range h[key] {
 		for name := range strings.SplitSeq(line, ",") {
-			if !f.covers(name) {
+			if !covers(name) {
 				kept = append(kept, strings.TrimSpace(name))
 			}
 		}
