@@ -16,7 +16,7 @@ import (
 const tags = "nobadger,nomysql,nopgx"
 
 // packages are those whose benchmarks make a row.
-var packages = []string{"./caddyauth", "./internal/session", "./internal/token", "./passkey", "./internal/localpool"}
+var packages = []string{"./caddyauth", "./internal/session", "./internal/token", "./passkey", "./internal/localpool", "./triggers/interop"}
 
 // result is one benchmark. Ratio is what some report of rounds in turns.
 type result struct{ nanoseconds, bytes, allocations, ratio float64 }
@@ -92,6 +92,7 @@ func rowsOf(results map[string]result) ([]row, error) {
 	open, verify := of("Open/plain"), of("Verify")
 	es256, rs256 := of("Check/ES256"), of("Check/RS256")
 	signIn, parallel, signatures := of("PasskeySignIn"), of("PasskeySignInParallel"), of("TokenSignatures")
+	ours, theirs := of("VerifyPasskey/ours"), of("VerifyPasskey/theirs")
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("no result of the benchmarks %s", strings.Join(missing, ", "))
 	}
@@ -109,6 +110,7 @@ func rowsOf(results map[string]result) ([]row, error) {
 		{Name: "checking a passkey assertion, RS256", Value: micro(rs256.nanoseconds), Unit: "µs"},
 		{Name: "one passkey sign-in on the embedded pool", Value: micro(signIn.nanoseconds), Unit: "µs"},
 		compared(row{Name: "passkey sign-ins on the embedded pool, against its signatures alone", Value: perSecond(parallel.nanoseconds), Unit: "1/s", Target: "ratio ≥ 0.6"}, floor),
+		compared(row{Name: "warm Verify of a passkey, against amazon-cognito-passwordless-auth's, on DynamoDB Local", Value: micro(ours.nanoseconds), Unit: "µs", Target: "ratio ≤ 0.5"}, micro(theirs.nanoseconds)),
 	}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/caddy-cognito/passwordless/internal/dynamotest"
 	"github.com/caddy-cognito/passwordless/internal/lambdahost"
@@ -22,6 +23,7 @@ import (
 
 // deployment is what the triggers of one user pool share: tables, a key, mail and SMS.
 type deployment struct {
+	client   *dynamodb.Client
 	dynamodb string
 	kms      *awstest.KMS
 	ses      *awstest.SES
@@ -36,7 +38,7 @@ func deploy(t *testing.T) *deployment {
 	dynamotest.CreateSecretsTable(t, client, "Secrets")
 	dynamotest.CreateAuthenticatorsTable(t, client, "Authenticators")
 	d := &deployment{
-		dynamodb: aws.ToString(client.Options().BaseEndpoint), kms: awstest.StartKMS(t), ses: awstest.StartSES(t), sns: awstest.StartSNS(t),
+		client: client, dynamodb: aws.ToString(client.Options().BaseEndpoint), kms: awstest.StartKMS(t), ses: awstest.StartSES(t), sns: awstest.StartSNS(t),
 	}
 	d.kms.AddKey(t, keyAlias)
 	return d

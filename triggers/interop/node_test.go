@@ -41,7 +41,7 @@ type outcome struct {
 }
 
 // startNode runs the handlers with exactly this environment until the test ends.
-func startNode(t *testing.T, environment ...string) *node {
+func startNode(t testing.TB, environment ...string) *node {
 	t.Helper()
 	program, err := exec.LookPath("node")
 	if err != nil {
@@ -85,7 +85,7 @@ func startNode(t *testing.T, environment ...string) *node {
 }
 
 // bundle makes the handlers as their construct deploys them, with esbuild: Node itself refuses what they import from the package cbor by name.
-func bundle(t *testing.T, folder string) string {
+func bundle(t testing.TB, folder string) string {
 	t.Helper()
 	target := t.TempDir()
 	arguments := []string{"--bundle", "--platform=node", "--format=cjs", "--packages=external", "--out-extension:.js=.cjs", "--outdir=" + target}
@@ -100,7 +100,7 @@ func bundle(t *testing.T, folder string) string {
 }
 
 // all runs a handler on the events, one after the other.
-func (n *node) all(t *testing.T, module string, events ...any) []outcome {
+func (n *node) all(t testing.TB, module string, events ...any) []outcome {
 	t.Helper()
 	answers, err := n.exchange(module, events...)
 	if err != nil {
@@ -134,7 +134,7 @@ func (n *node) exchange(module string, events ...any) ([]outcome, error) {
 }
 
 // trigger runs a handler on one event and reads the event that it returns into answer.
-func (n *node) trigger(t *testing.T, module string, event, answer any) {
+func (n *node) trigger(t testing.TB, module string, event, answer any) {
 	t.Helper()
 	got := n.all(t, module, event)[0]
 	if got.Error != "" {
@@ -143,7 +143,7 @@ func (n *node) trigger(t *testing.T, module string, event, answer any) {
 	decode(t, got.Event, answer)
 }
 
-func decode(t *testing.T, raw []byte, into any) {
+func decode(t testing.TB, raw []byte, into any) {
 	t.Helper()
 	if err := json.Unmarshal(raw, into); err != nil {
 		t.Fatalf("%v in %s", err, raw)

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-cognito/passwordless/passkey/passkeytest"
 )
 
-func (u us) complete(t *testing.T, a account, in passkey.Attestation) (id, message string) {
+func (u us) complete(t testing.TB, a account, in passkey.Attestation) (id, message string) {
 	t.Helper()
 	c, err := u.ceremonies.FinishRegistration(t.Context(), a.user(), in)
 	var refused *passkey.Error
@@ -27,7 +27,7 @@ func (u us) complete(t *testing.T, a account, in passkey.Attestation) (id, messa
 	return challenge.EncodeBase64(c.ID), ""
 }
 
-func (n them) complete(t *testing.T, a account, in passkey.Attestation) (id, message string) {
+func (n them) complete(t testing.TB, a account, in passkey.Attestation) (id, message string) {
 	t.Helper()
 	status, raw := n.call(t, credentialsModule, a, "/register-authenticator/complete", "", in)
 	var answer struct{ CredentialID, Message string }
@@ -37,7 +37,7 @@ func (n them) complete(t *testing.T, a account, in passkey.Attestation) (id, mes
 	return answer.CredentialID, answer.Message
 }
 
-func (u us) list(t *testing.T, a account) map[string]string {
+func (u us) list(t testing.TB, a account) map[string]string {
 	t.Helper()
 	all, err := u.ceremonies.Store.List(t.Context(), a.user().Handle, ownRP)
 	if err != nil {
@@ -50,7 +50,7 @@ func (u us) list(t *testing.T, a account) map[string]string {
 	return names
 }
 
-func (n them) list(t *testing.T, a account) map[string]string {
+func (n them) list(t testing.TB, a account) map[string]string {
 	t.Helper()
 	status, raw := n.call(t, credentialsModule, a, "/authenticators/list", ownRP, nil)
 	var answer struct {
@@ -66,14 +66,14 @@ func (n them) list(t *testing.T, a account) map[string]string {
 	return names
 }
 
-func (u us) rename(t *testing.T, a account, id, name string) {
+func (u us) rename(t testing.TB, a account, id, name string) {
 	t.Helper()
 	if err := u.ceremonies.Store.Rename(t.Context(), a.user().Handle, decoded(t, id), name); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (n them) rename(t *testing.T, a account, id, name string) {
+func (n them) rename(t testing.TB, a account, id, name string) {
 	t.Helper()
 	body := map[string]string{"credentialId": id, "friendlyName": name}
 	if status, raw := n.call(t, credentialsModule, a, "/authenticators/update", "", body); status != http.StatusOK {
@@ -81,21 +81,21 @@ func (n them) rename(t *testing.T, a account, id, name string) {
 	}
 }
 
-func (u us) remove(t *testing.T, a account, id string) {
+func (u us) remove(t testing.TB, a account, id string) {
 	t.Helper()
 	if err := u.ceremonies.Store.Delete(t.Context(), a.user().Handle, decoded(t, id)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (n them) remove(t *testing.T, a account, id string) {
+func (n them) remove(t testing.TB, a account, id string) {
 	t.Helper()
 	if status, raw := n.call(t, credentialsModule, a, "/authenticators/delete", "", map[string]string{"credentialId": id}); status != http.StatusNoContent {
 		t.Fatalf("delete: %d %s", status, raw)
 	}
 }
 
-func decoded(t *testing.T, id string) []byte {
+func decoded(t testing.TB, id string) []byte {
 	t.Helper()
 	raw, err := challenge.DecodeBase64(id)
 	if err != nil {

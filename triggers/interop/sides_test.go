@@ -61,17 +61,17 @@ func (a account) attributes() map[string]string {
 // side is one implementation of the triggers and of the passkey API.
 type side interface {
 	// offer is round one.
-	offer(t *testing.T, a account) offer
+	offer(t testing.TB, a account) offer
 	// check reports whether Verify passes an assertion for a session with those private parameters.
-	check(t *testing.T, a account, private map[string]string, answer challenge.PasskeyAnswer) bool
-	start(t *testing.T, a account, rpID string) []byte
+	check(t testing.TB, a account, private map[string]string, answer challenge.PasskeyAnswer) bool
+	start(t testing.TB, a account, rpID string) []byte
 	// complete answers with the credential's JSON, or with the message for the browser.
-	complete(t *testing.T, a account, in passkey.Attestation) (id, message string)
+	complete(t testing.TB, a account, in passkey.Attestation) (id, message string)
 	// usernameless is a challenge that belongs to no session.
-	usernameless(t *testing.T) string
-	list(t *testing.T, a account) map[string]string // names by credential ID
-	rename(t *testing.T, a account, id, name string)
-	remove(t *testing.T, a account, id string)
+	usernameless(t testing.TB) string
+	list(t testing.TB, a account) map[string]string // names by credential ID
+	rename(t testing.TB, a account, id, name string)
+	remove(t testing.TB, a account, id string)
 }
 
 // sides starts both on one table of DynamoDB Local.
@@ -80,7 +80,7 @@ type sides struct {
 	store        *dynamo.Store
 }
 
-func newSides(t *testing.T, client *dynamodb.Client, exposeIDs bool) sides {
+func newSides(t testing.TB, client *dynamodb.Client, exposeIDs bool) sides {
 	t.Helper()
 	flag := ""
 	if exposeIDs {
@@ -112,7 +112,7 @@ func newSides(t *testing.T, client *dynamodb.Client, exposeIDs bool) sides {
 }
 
 // startTable runs DynamoDB Local with the table of passkeys.
-func startTable(t *testing.T) *dynamodb.Client {
+func startTable(t testing.TB) *dynamodb.Client {
 	client := dynamotest.Start(t)
 	dynamotest.CreateAuthenticatorsTable(t, client, table)
 	return client
@@ -121,7 +121,7 @@ func startTable(t *testing.T) *dynamodb.Client {
 func (s sides) named() map[string]side { return map[string]side{"ours": s.ours, "theirs": s.theirs} }
 
 // register adds a new passkey by one side's ceremony.
-func register(t *testing.T, by side, a account, device *passkeytest.Authenticator) string {
+func register(t testing.TB, by side, a account, device *passkeytest.Authenticator) string {
 	t.Helper()
 	id, message := by.complete(t, a, answerTo(t, by.start(t, a, ownRP), device))
 	if message != "" {
@@ -130,7 +130,7 @@ func register(t *testing.T, by side, a account, device *passkeytest.Authenticato
 	return id
 }
 
-func answerTo(t *testing.T, options []byte, device *passkeytest.Authenticator, forge ...passkeytest.Forge) passkey.Attestation {
+func answerTo(t testing.TB, options []byte, device *passkeytest.Authenticator, forge ...passkeytest.Forge) passkey.Attestation {
 	t.Helper()
 	var o passkey.CreationOptions
 	if err := json.Unmarshal(options, &o); err != nil {
@@ -142,7 +142,7 @@ func answerTo(t *testing.T, options []byte, device *passkeytest.Authenticator, f
 }
 
 // assertion answers an offer with the passkey of a device.
-func assertion(t *testing.T, o offer, device *passkeytest.Authenticator, forge ...passkeytest.Forge) challenge.PasskeyAnswer {
+func assertion(t testing.TB, o offer, device *passkeytest.Authenticator, forge ...passkeytest.Forge) challenge.PasskeyAnswer {
 	t.Helper()
 	options, err := challenge.ParsePasskeyOptions(o.PublicChallengeParameters[challenge.ParamFIDO2Options])
 	if err != nil {
@@ -178,7 +178,7 @@ type us struct {
 	ceremonies *passkey.Ceremonies
 }
 
-func (u us) offer(t *testing.T, a account) offer {
+func (u us) offer(t testing.TB, a account) offer {
 	t.Helper()
 	e, err := u.create.Handle(t.Context(), createFor(a))
 	if err != nil {
@@ -187,7 +187,7 @@ func (u us) offer(t *testing.T, a account) offer {
 	return e.Response
 }
 
-func (u us) check(t *testing.T, a account, private map[string]string, answer challenge.PasskeyAnswer) bool {
+func (u us) check(t testing.TB, a account, private map[string]string, answer challenge.PasskeyAnswer) bool {
 	t.Helper()
 	e, err := u.verify.Handle(t.Context(), verifyFor(a, private, answer))
 	if err != nil {
@@ -200,7 +200,7 @@ func (a account) user() passkey.User {
 	return passkey.User{Handle: challenge.UserHandle(a.name, a.sub), Name: a.email}
 }
 
-func (u us) start(t *testing.T, a account, rpID string) []byte {
+func (u us) start(t testing.TB, a account, rpID string) []byte {
 	t.Helper()
 	options, err := u.ceremonies.StartRegistration(t.Context(), a.user(), rpID)
 	if err != nil {
@@ -213,7 +213,7 @@ func (u us) start(t *testing.T, a account, rpID string) []byte {
 	return raw
 }
 
-func (u us) usernameless(t *testing.T) string {
+func (u us) usernameless(t testing.TB) string {
 	t.Helper()
 	value, err := passkey.NewChallenge(nil)
 	if err != nil {
@@ -226,7 +226,7 @@ func (u us) usernameless(t *testing.T) string {
 }
 
 // call is one request of the browser client to the other side's HTTP API, as API Gateway hands it over.
-func (n them) call(t *testing.T, module string, a account, path, rpID string, body any) (status int, answer []byte) {
+func (n them) call(t testing.TB, module string, a account, path, rpID string, body any) (status int, answer []byte) {
 	t.Helper()
 	event := map[string]any{
 		"path": path, "headers": map[string]string{"origin": ownSite}, "queryStringParameters": map[string]string{"rpId": rpID},
@@ -252,21 +252,21 @@ func (n them) call(t *testing.T, module string, a account, path, rpID string, bo
 // them is the other side.
 type them struct{ *node }
 
-func (n them) offer(t *testing.T, a account) offer {
+func (n them) offer(t testing.TB, a account) offer {
 	t.Helper()
 	var e createEvent
 	n.trigger(t, createModule, createFor(a), &e)
 	return e.Response
 }
 
-func (n them) check(t *testing.T, a account, private map[string]string, answer challenge.PasskeyAnswer) bool {
+func (n them) check(t testing.TB, a account, private map[string]string, answer challenge.PasskeyAnswer) bool {
 	t.Helper()
 	var e verifyEvent
 	n.trigger(t, verifyModule, verifyFor(a, private, answer), &e)
 	return e.Response.AnswerCorrect
 }
 
-func (n them) start(t *testing.T, a account, rpID string) []byte {
+func (n them) start(t testing.TB, a account, rpID string) []byte {
 	t.Helper()
 	status, answer := n.call(t, credentialsModule, a, "/register-authenticator/start", rpID, nil)
 	if status != http.StatusOK {
@@ -275,7 +275,7 @@ func (n them) start(t *testing.T, a account, rpID string) []byte {
 	return answer
 }
 
-func (n them) usernameless(t *testing.T) string {
+func (n them) usernameless(t testing.TB) string {
 	t.Helper()
 	status, answer := n.call(t, challengeModule, account{}, "/sign-in-challenge", "", nil)
 	var options struct{ Challenge string }
