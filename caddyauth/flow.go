@@ -56,6 +56,18 @@ func (s *StepUp) again() *StepUp {
 	return &asked
 }
 
+// linked reports whether the flow waits for a link that steps up, not for one that signs in.
+func (f *Flow) linked() bool { return f.StepUp != nil && f.StepUp.Linked }
+
+// done reports whether the session was signed in, or stepped up, by the link that this flow asked for.
+func (f *Flow) done(s *session.Session) bool {
+	at := s.Started
+	if f.linked() {
+		at = s.Factors[session.MagicLink]
+	}
+	return sameAddress(s.Email, f.Email) && !at.Before(f.Issued.Truncate(time.Millisecond))
+}
+
 // accepts reports whether passing the factor is one of the things asked for.
 func (s *StepUp) accepts(factor session.Factor) bool {
 	return len(s.Factors) == 0 || slices.Contains(s.Factors, factor)

@@ -26,6 +26,11 @@ func (v *portalVisit) getLink() error {
 	if err != nil {
 		return v.linkPage(flow, sealed, err)
 	}
+	if flow.linked() {
+		if _, err := v.linkedSession(flow); err != nil {
+			return v.linkPage(flow, sealed, err)
+		}
+	}
 	return v.linkPage(flow, sealed, nil)
 }
 
@@ -112,7 +117,7 @@ func (v *portalVisit) postLink() error {
 // alreadySignedIn goes on where this browser was signed in by this very flow: a button pressed twice.
 func (v *portalVisit) alreadySignedIn(flow Flow) (bool, error) {
 	s, ok, err := v.peek()
-	if err != nil || !ok || !sameAddress(s.Email, flow.Email) || s.Started.Before(flow.Issued.Truncate(time.Millisecond)) {
+	if err != nil || !ok || !flow.done(&s) {
 		return false, err
 	}
 	location, err := v.rt.flowURL("sign-in", flow)
@@ -137,26 +142,15 @@ func (v *portalVisit) readLink(raw string) (challenge.Link, error) {
 	return link, nil
 }
 
-// useLink always opens a flow of its own at the pool: the one that asked for the link is older than a Session lives.
+// useLink signs in, or steps up a session.
 func (v *portalVisit) useLink(ctx context.Context, flow Flow, link challenge.Link) (location string, err error) {
-	started, err := v.rt.pool.Initiate(ctx, link.Message.UserName)
+	if flow.linked() {
+		return v.stepUpByLink(ctx, flow, link)
+	}
+	tokens, err := v.redeemLink(ctx, flow, link, map[string]string{challenge.KeySignInMethod: string(challenge.MagicLink)})
 	if err != nil {
 		return "", err
 	}
-	tokens, err := v.respond(ctx, userpool.Response{
-		Session: started.Session, Username: started.Username, Answer: link.Answer(),
-		ClientMetadata: map[string]string{
-			challenge.KeySignInMethod:         string(challenge.MagicLink),
-			challenge.KeyAlreadyHaveMagicLink: "yes",
-		},
-	})
-	if errors.Is(err, userpool.ErrNotAuthorized) {
-		return "", v.refusedLink(ctx, flow, link, err)
-	}
-	if err != nil {
-		return "", err
-	}
-	v.rememberLink(ctx, link)
 	if flow, err = v.wholeFlow(ctx, flow); err != nil {
 		v.discard(ctx, tokens)
 		return "", err
@@ -174,10 +168,35 @@ func (v *portalVisit) useLink(ctx context.Context, flow Flow, link challenge.Lin
 	if err != nil {
 		return "", err
 	}
+	v.tellWaiting(ctx, flow, browser)
+	return location, nil
+}
+
+// tellWaiting lets the page that waits for the link know in which browser it was used.
+func (v *portalVisit) tellWaiting(ctx context.Context, flow Flow, browser string) {
 	if err := v.rt.remember(context.WithoutCancel(ctx), markFlow, flow.ID, browser, flowLifetime); err != nil {
 		v.rt.logger.Warn("telling the page that waits for the link", zap.Error(err))
 	}
-	return location, nil
+}
+
+// redeemLink always opens a flow of its own at the pool: the one that asked for the link is older than a Session lives.
+func (v *portalVisit) redeemLink(ctx context.Context, flow Flow, link challenge.Link, metadata map[string]string) (userpool.Tokens, error) {
+	started, err := v.rt.pool.Initiate(ctx, link.Message.UserName)
+	if err != nil {
+		return userpool.Tokens{}, err
+	}
+	metadata[challenge.KeyAlreadyHaveMagicLink] = "yes"
+	tokens, err := v.respond(ctx, userpool.Response{
+		Session: started.Session, Username: started.Username, Answer: link.Answer(), ClientMetadata: metadata,
+	})
+	if errors.Is(err, userpool.ErrNotAuthorized) {
+		return userpool.Tokens{}, v.refusedLink(ctx, flow, link, err)
+	}
+	if err != nil {
+		return userpool.Tokens{}, err
+	}
+	v.rememberLink(ctx, link)
+	return tokens, nil
 }
 
 // wholeFlow brings back the target of a flow that was too long for a mail.

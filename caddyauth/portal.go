@@ -144,6 +144,7 @@ var portalRoutes = map[string]route{
 	"check-mail/resend":       {post: (*portalVisit).postResend},
 	"check-mail/status":       {get: (*portalVisit).getMailStatus, script: true},
 	"step-up":                 {get: (*portalVisit).getStepUp},
+	"step-up/link":            {post: (*portalVisit).postStepUpLink},
 	"step-up/passkey/options": {post: (*portalVisit).postStepUpPasskeyOptions, script: true},
 	"step-up/passkey":         {post: (*portalVisit).postStepUpPasskey, script: true},
 	"link":                    {get: (*portalVisit).getLink, post: (*portalVisit).postLink},

@@ -122,7 +122,7 @@ func (v *portalVisit) postSignIn() error {
 	if err != nil {
 		return v.startAfresh(v.r.PostForm.Get("flow"), typed, err)
 	}
-	flow.Fragment = fragmentOf(v.r.PostForm.Get("fragment"), flow.Fragment)
+	flow.Fragment, flow.StepUp = fragmentOf(v.r.PostForm.Get("fragment"), flow.Fragment), flow.StepUp.again()
 	email, ok := parseAddress(typed)
 	if !ok {
 		return v.signInPage(http.StatusUnprocessableEntity, flow, boundedText(typed), failure{code: "email_invalid"})
@@ -166,20 +166,27 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 	if v.again, err = v.rt.flowURL("sign-in", flow); err != nil {
 		return err
 	}
+	username := flow.Email
+	if flow.linked() {
+		s, err := v.stepUpSession(flow)
+		if err != nil {
+			return err
+		}
+		username = s.Username
+	}
 	if wait := v.portal.limits.messages.take(v.rt.now(), v.address(), flow.Email); wait > 0 {
 		v.audit("link_requested", "limited", zap.String("email", flow.Email))
 		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
 	}
 	ctx, cancel := v.pool()
 	defer cancel()
-	if err := v.requestLink(ctx, flow); err != nil {
+	if err := v.requestLink(ctx, flow, username); err != nil {
 		f := failureOf(err)
 		v.audit("link_requested", f.code, zap.String("email", flow.Email))
 		if f.status == http.StatusTooManyRequests {
 			return f
 		}
-		v.note(f)
-		return v.signInPage(f.status, flow, flow.Email, f)
+		return v.noLink(flow, f)
 	}
 	v.audit("link_requested", "sent", zap.String("email", flow.Email))
 	location, err := v.rt.flowURL("check-mail", flow)
@@ -189,19 +196,32 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 	return v.seeOther(location + notice)
 }
 
+// noLink shows the page again that asked for a link, and why none was sent.
+func (v *portalVisit) noLink(flow Flow, f failure) error {
+	v.note(f)
+	if !flow.linked() {
+		return v.signInPage(f.status, flow, flow.Email, f)
+	}
+	s, err := v.stepUpSession(flow)
+	if err != nil {
+		return err
+	}
+	return v.stepUpPage(f.status, flow, s, f)
+}
+
 // requestLink makes the calls: SignUp where new accounts are welcome, Initiate, and the request for the link.
-func (v *portalVisit) requestLink(ctx context.Context, flow Flow) error {
+func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username string) error {
 	redirect, err := v.linkURL(ctx, flow)
 	if err != nil {
 		return err
 	}
-	if v.rt.config.signUpOpen() {
+	if v.rt.config.signUpOpen() && !flow.linked() {
 		err := v.rt.pool.SignUp(ctx, userpool.SignUp{Username: flow.Email, Attributes: map[string]string{"email": flow.Email}})
 		if err != nil && !errors.Is(err, userpool.ErrUserExists) && !errors.Is(err, userpool.ErrSignUpRefused) {
 			return err
 		}
 	}
-	started, err := v.rt.pool.Initiate(ctx, flow.Email)
+	started, err := v.rt.pool.Initiate(ctx, username)
 	if err == nil {
 		_, err = v.rt.pool.Respond(ctx, userpool.Response{
 			Session: started.Session, Username: started.Username, Answer: challenge.AnswerAuthParameters,
@@ -258,6 +278,7 @@ func (v *portalVisit) getCheckMail() error {
 	return v.page(http.StatusOK, templates.CheckMailPage{
 		Flow: v.r.URL.Query().Get("flow"), Email: flow.Email, Notice: notice,
 		ResendAfter: seconds(max(0, resendAfter-max(0, v.rt.now().Sub(flow.Issued)))),
+		StepUp:      flow.linked(),
 	})
 }
 
@@ -298,7 +319,7 @@ func (v *portalVisit) getMailStatus() error {
 	if err != nil {
 		return err
 	}
-	if ok && sameAddress(s.Email, flow.Email) && !s.Started.Before(flow.Issued.Truncate(time.Millisecond)) {
+	if ok && flow.done(&s) {
 		location, err := v.rt.flowURL("sign-in", flow)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -78,31 +79,52 @@ func (v *portalVisit) stepUpFlow(sealed string) (Flow, session.Session, error) {
 	if flow.StepUp == nil {
 		return Flow{}, session.Session{}, fmt.Errorf("%w: it asks for no step-up", errFlowInvalid)
 	}
-	s, err := v.signedIn()
+	s, err := v.stepUpSession(flow)
 	if err != nil {
 		return Flow{}, session.Session{}, err
 	}
-	if s.Subject != flow.StepUp.Subject || session.PublicID(s) != flow.StepUp.Session {
-		return Flow{}, session.Session{}, v.otherPerson(s)
-	}
 	return flow, s, nil
+}
+
+// stepUpSession is the session that a flow steps up, where this browser has it.
+func (v *portalVisit) stepUpSession(flow Flow) (session.Session, error) {
+	s, err := v.signedIn()
+	if err != nil {
+		return session.Session{}, err
+	}
+	if s.Subject != flow.StepUp.Subject || session.PublicID(s) != flow.StepUp.Session {
+		return session.Session{}, v.otherPerson(s)
+	}
+	return s, nil
 }
 
 // means are the ways to step up that are asked for and that the person has.
 type means struct {
 	passkey, link bool
+	instead       []session.Factor // what a link stands in for, because the person does not have it
 }
 
 func (v *portalVisit) means(ctx context.Context, asked *StepUp, s session.Session) (means, error) {
-	var m means
+	m := means{link: asked.accepts(session.MagicLink)}
+	if slices.Contains(asked.Factors, session.EmailCode) {
+		// A link proves the same, that mail to the address arrives.
+		m.link, m.instead = true, append(m.instead, session.EmailCode)
+	}
+	var lacking []session.Factor
 	if asked.accepts(session.Passkey) {
 		own, err := v.rt.credentials.List(ctx, challenge.UserHandle(s.Username, s.Subject), "")
 		if err != nil {
 			return means{}, storeFailure(err)
 		}
 		_, usable := v.usablePasskeys(own)
-		m.passkey = len(usable) > 0
+		if m.passkey = len(usable) > 0; len(own) == 0 {
+			lacking = append(lacking, session.Passkey)
+		}
 	}
+	if !m.link && !m.passkey && len(lacking) == len(asked.Factors) {
+		m.link, m.instead = true, lacking
+	}
+	m.link = m.link && v.rt.config.MagicLink != nil && s.Email != ""
 	return m, nil
 }
 
@@ -118,7 +140,7 @@ func (v *portalVisit) stepUpPage(status int, flow Flow, s session.Session, f fai
 	}
 	page := templates.StepUpPage{
 		Flow: sealed, Application: hostOf(flow.Host), Account: s.Email, Transaction: flow.StepUp.Transaction, Error: f.code,
-		Passkey: offered.passkey, Link: offered.link,
+		Passkey: offered.passkey, Link: offered.link, Instead: !flow.StepUp.accepts(session.MagicLink) && !slices.Contains(flow.StepUp.Factors, session.EmailCode),
 	}
 	if page.Account == "" {
 		page.Account = s.Username
@@ -140,7 +162,7 @@ func stepUpMetadata(asked *StepUp, method challenge.SignInMethod) map[string]str
 
 // stepUp puts a factor that the pool has accepted into the session, and says where to go. The session stays the same one; its new
 // tokens replace the old ones, which are revoked. Tokens of anybody else change nothing.
-func (v *portalVisit) stepUp(ctx context.Context, flow Flow, s session.Session, tokens userpool.Tokens, factor session.Factor) (location string, err error) {
+func (v *portalVisit) stepUp(ctx context.Context, flow Flow, s session.Session, tokens userpool.Tokens, factor session.Factor, also ...session.Factor) (location string, err error) {
 	fresh, err := v.rt.freshFrom(ctx, tokens)
 	if err != nil {
 		v.discard(ctx, tokens)
@@ -148,7 +170,7 @@ func (v *portalVisit) stepUp(ctx context.Context, flow Flow, s session.Session, 
 	}
 	// What the pool has accepted is used up: the person must not lose it by closing the page.
 	ctx = context.WithoutCancel(ctx)
-	next, err := v.rt.sessions.StepUp(ctx, s, fresh, factor)
+	next, err := v.rt.sessions.StepUp(ctx, s, fresh, factor, also...)
 	if err != nil {
 		v.discard(ctx, tokens)
 		return "", stepUpFailure(err)

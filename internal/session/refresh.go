@@ -183,8 +183,9 @@ func (m *Manager) endRefused(ctx context.Context, rec record, why error) error {
 }
 
 // StepUp records that the person of s has passed a further factor, with the tokens that brought. Those replace the old ones,
-// whose family is revoked. Tokens of somebody else are [ErrOtherUser] and change nothing; the session's absolute end stays.
-func (m *Manager) StepUp(ctx context.Context, s Session, f Fresh, factor Factor) (Session, error) {
+// whose family is revoked. Tokens of somebody else are [ErrOtherUser] and change nothing; the session's absolute end stays. also are
+// factors for which this one stands in.
+func (m *Manager) StepUp(ctx context.Context, s Session, f Fresh, factor Factor, also ...Factor) (Session, error) {
 	if f.Identity.Subject == "" || f.Identity.Subject != s.Subject {
 		return Session{}, ErrOtherUser
 	}
@@ -208,6 +209,9 @@ func (m *Manager) StepUp(ctx context.Context, s Session, f Fresh, factor Factor)
 	next.Session.Generation++
 	next.Session.Seen = now
 	next.Session.Factors = withFactor(rec.Session.Factors, factor, now)
+	for _, more := range also {
+		next.Session.Factors[more] = now
+	}
 	next.Tokens, next.OriginJTI = f.Tokens, f.Identity.OriginJTI
 	if next.Tokens.Refresh == "" {
 		next.Tokens.Refresh = old

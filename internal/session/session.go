@@ -16,6 +16,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -80,6 +81,18 @@ const (
 	EmailCode Factor = "email_code"
 	SMS       Factor = "sms"
 )
+
+// insteadOf begins the names of factors that a fresh link by mail stands in for.
+const insteadOf = "link_for_"
+
+// Instead is the factor of somebody who was asked for f, does not have it, and has proved the address by a fresh link: good for a
+// step-up that asks for f, and for nothing else.
+func Instead(f Factor) Factor { return insteadOf + f }
+
+// For says for which factor this one passes in a step-up: for itself, or for the one that it stands in for.
+func (f Factor) For() Factor {
+	return Factor(strings.TrimPrefix(string(f), insteadOf))
+}
 
 // Session is what a cookie says about the person. It is a value: changing it changes nothing until [Manager.Seal].
 type Session struct {
