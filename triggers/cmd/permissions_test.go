@@ -87,6 +87,8 @@ func (g *guarded) passkeys(t *testing.T) {
 	byID := device.Get(t, passkey.RequestOptions{
 		Challenge: asked.Challenge, RPID: "example.com", AllowCredentials: []passkey.Descriptor{{ID: asked.Credentials[0].ID, Type: "public-key"}},
 	})
+	private, _ := offer["privateChallengeParameters"].(map[string]any)
+	delete(private, challenge.ParamPasskeys) // as of a create that offers no IDs
 	free, err := passkey.NewChallenge(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +100,7 @@ func (g *guarded) passkeys(t *testing.T) {
 	answers := map[string]challenge.PasskeyAnswer{"by ID": byID, "without a user name": usernameless}
 	for _, name := range []string{"by ID", "without a user name"} {
 		in := change(t, event(t, "verify.json"), map[string]any{
-			"privateChallengeParameters": offer["privateChallengeParameters"], "challengeAnswer": answers[name].Encode(),
+			"privateChallengeParameters": private, "challengeAnswer": answers[name].Encode(),
 			"clientMetadata": map[string]string{"signInMethod": "FIDO2", "attemptId": name},
 		})
 		for range 2 {
@@ -127,7 +129,7 @@ func (g *guarded) claims(t *testing.T, attempt string, want ...string) {
 	}
 }
 
-// refusedMail has SES refuse a mail: the caller is told, and may ask again at once.
+// refusedMail has SES refuse a mail to bob: the caller is told, and may ask again at once. His link is the only one when he uses it.
 func (g *guarded) refusedMail(t *testing.T) {
 	const bob = "6a0f2f5e-2222-4222-8333-444455556666"
 	in := change(t, event(t, "create.json"), map[string]any{"userAttributes": map[string]string{"sub": bob, "email": refusedAddress, "email_verified": "true"}})
@@ -138,10 +140,29 @@ func (g *guarded) refusedMail(t *testing.T) {
 		}
 	}
 	in = []byte(strings.ReplaceAll(string(in), refusedAddress, "bob@example.com"))
-	respond(t, g.programs["create"], in)
+	asked := respond(t, g.programs["create"], in)
 	if mails := g.ses.Mails(t); len(mails) != 1 || mails[0].Destination.To[0] != "bob@example.com" {
 		t.Errorf("mails %+v", mails)
 	}
+	answer := change(t, event(t, "verify.json"), map[string]any{
+		"userAttributes": map[string]string{"sub": bob, "email": "bob@example.com", "email_verified": "true"}, "challengeAnswer": g.newestLink(t),
+		"privateChallengeParameters": asked["privateChallengeParameters"],
+	})
+	if got := respond(t, g.programs["verify"], []byte(strings.ReplaceAll(string(answer), alice, bob))); got["answerCorrect"] != true {
+		t.Errorf("bob's link: %v", got)
+	}
+}
+
+// newestLink is the fragment of the link that was mailed last.
+func (g *guarded) newestLink(t *testing.T) string {
+	t.Helper()
+	mails := g.ses.Mails(t)
+	link := fragment.FindStringSubmatch(mails[len(mails)-1].Body.Text)
+	if link == nil {
+		t.Fatalf("no link in %+v", mails)
+	}
+	g.said = append(g.said, link[1])
+	return link[1]
 }
 
 // link has alice, whose address nobody has proven yet and who has an older link too, sign in by the newer one.
@@ -156,14 +177,8 @@ func (g *guarded) link(t *testing.T) {
 	}
 	attributes, _ := g.pool.user()
 	asked := respond(t, g.programs["create"], inSession(3, change(t, event(t, "create.json"), map[string]any{"userAttributes": attributes})))
-	mails := g.ses.Mails(t)
-	link := fragment.FindStringSubmatch(mails[len(mails)-1].Body.Text)
-	if link == nil {
-		t.Fatalf("no link in %+v", mails)
-	}
-	g.said = append(g.said, link[1])
 	in := change(t, event(t, "verify.json"), map[string]any{
-		"userAttributes": attributes, "privateChallengeParameters": asked["privateChallengeParameters"], "challengeAnswer": link[1],
+		"userAttributes": attributes, "privateChallengeParameters": asked["privateChallengeParameters"], "challengeAnswer": g.newestLink(t),
 		"clientMetadata": map[string]string{"signInMethod": "MAGIC_LINK", "attemptId": "link"},
 	})
 	for range 2 {
