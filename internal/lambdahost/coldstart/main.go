@@ -20,10 +20,11 @@ import (
 	"github.com/caddy-cognito/passwordless/internal/lambdahost"
 )
 
-// pairs are the triggers with an event that they answer without any service, and the modules they are compared with.
+// pairs are the triggers and the modules they are compared with, with an event that they answer without any service, but for notify.
 var pairs = []struct {
 	trigger, module, event string
 	request                map[string]any // what is different in the event
+	fails                  bool           // on Node; ours never do
 }{
 	{trigger: "define", module: "define-auth-challenge", event: "triggers/testdata/define.json"},
 	{trigger: "presignup", module: "pre-signup", event: "triggers/testdata/presignup.json"},
@@ -33,12 +34,13 @@ var pairs = []struct {
 	},
 	{
 		trigger: "verify", module: "verify-auth-challenge-response", event: "triggers/testdata/verify.json",
-		request: map[string]any{"challengeAnswer": "no link"},
+		request: map[string]any{"challengeAnswer": "no link"}, fails: true, // where ours denies
 	},
 	{
 		trigger: "pretoken", module: "pre-token", event: "triggers/pretoken/testdata/v1.json",
 		request: map[string]any{"clientMetadata": map[string]string{"consentId": "c-1"}},
 	},
+	{trigger: "notify", module: "fido2-notification", event: "triggers/testdata/notify.json"}, // with a user and a mail
 }
 
 // environment is that of a deployment with magic links, on both sides.
@@ -46,7 +48,7 @@ var environment = []string{
 	"AWS_REGION=eu-west-1", "AWS_ACCESS_KEY_ID=local", "AWS_SECRET_ACCESS_KEY=local", "LOG_LEVEL=INFO",
 	"ALLOWED_ORIGINS=https://auth.example.com", "STACK_ID=salt", "MAGIC_LINK_ENABLED=TRUE", "SES_FROM_ADDRESS=no-reply@example.com",
 	"KMS_KEY_ID=alias/links", "DYNAMODB_SECRETS_TABLE=Secrets", "DYNAMODB_AUTHENTICATORS_TABLE=Authenticators", "SECONDS_UNTIL_EXPIRY=900", "MIN_SECONDS_BETWEEN=60",
-	"CLIENT_METADATA_PERSISTED_KEYS=consentId",
+	"CLIENT_METADATA_PERSISTED_KEYS=consentId", "USER_POOL_ID=eu-west-1_AbCdEfGhI",
 }
 
 // cost is that of one program. Times and memory are medians.
@@ -84,6 +86,9 @@ func compare(root string, runs int) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
+	services := startServices()
+	defer services.Close()
+	environment = append(environment, "AWS_ENDPOINT_URL="+services.URL)
 	list := make([]comparison, 0, len(pairs))
 	for _, p := range pairs {
 		payload, err := event(filepath.Join(root, filepath.FromSlash(p.event)), p.request)
@@ -94,7 +99,7 @@ func compare(root string, runs int) error {
 		if c.Ours, err = ours(root, folder, p.trigger, payload, runs); err != nil {
 			return err
 		}
-		if c.Node, err = node(root, folder, p.module, payload, runs); err != nil {
+		if c.Node, err = node(root, folder, p.module, payload, runs, p.fails); err != nil {
 			return err
 		}
 		list = append(list, c)
@@ -115,17 +120,20 @@ func event(file string, request map[string]any) ([]byte, error) {
 	if err := errors.Join(json.Unmarshal(raw, &e), json.Unmarshal(raw, &whole)); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
+	if len(request) == 0 {
+		return raw, nil
+	}
 	maps.Copy(e.Request, request)
 	whole["request"] = e.Request
 	return json.Marshal(whole)
 }
 
 // median starts a program several times and fills in what is measured of it.
-func median(c cost, runs int, payload []byte, program string, arguments ...string) (cost, error) {
+func median(c cost, runs int, payload []byte, fails bool, program string, arguments ...string) (cost, error) {
 	times, memories := make([]time.Duration, runs), make([]int64, runs)
 	for i := range runs {
 		var err error
-		if times[i], memories[i], err = once(payload, program, arguments...); err != nil {
+		if times[i], memories[i], err = once(payload, fails, program, arguments...); err != nil {
 			return c, fmt.Errorf("%s: %w", program, err)
 		}
 	}
@@ -135,8 +143,8 @@ func median(c cost, runs int, payload []byte, program string, arguments ...strin
 	return c, nil
 }
 
-// once is one process from its start to its first answer.
-func once(payload []byte, program string, arguments ...string) (time.Duration, int64, error) {
+// once is one process from its start to its first answer, which is a function error where the program fails.
+func once(payload []byte, fails bool, program string, arguments ...string) (time.Duration, int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	f, err := lambdahost.Start(environment, program, arguments...)
@@ -144,9 +152,11 @@ func once(payload []byte, program string, arguments ...string) (time.Duration, i
 		return 0, 0, err
 	}
 	defer f.Close()
-	// A function error is an answer too: the other side's Verify fails on a link of another form, which ours denies.
 	_, err = f.Invoke(ctx, lambdahost.Event{RequestID: "first", Payload: payload})
-	if failure := (*lambdahost.FunctionError)(nil); err != nil && !errors.As(err, &failure) {
+	if failure := (*lambdahost.FunctionError)(nil); fails && errors.As(err, &failure) {
+		err = nil
+	}
+	if err != nil {
 		return 0, 0, fmt.Errorf("%w; it said: %s", err, f.Output())
 	}
 	memory, err := f.Memory()

@@ -30,7 +30,7 @@ func ours(root, folder, trigger string, payload []byte, runs int) (cost, error) 
 	if c.Program, err = size(program); err != nil {
 		return c, err
 	}
-	return median(c, runs, payload, program)
+	return median(c, runs, payload, false, program)
 }
 
 func unpack(file, program string) error {
@@ -51,7 +51,7 @@ func unpack(file, program string) error {
 }
 
 // node measures a module of the npm package, bundled into one file. The SDK stays outside as it does in Lambda, whose runtime has it.
-func node(root, folder, module string, payload []byte, runs int) (cost, error) {
+func node(root, folder, module string, payload []byte, runs int, fails bool) (cost, error) {
 	modules, err := filepath.Abs(filepath.Join(root, "bin", "npm", "node_modules"))
 	if err != nil {
 		return cost{}, err
@@ -80,5 +80,5 @@ func node(root, folder, module string, payload []byte, runs int) (cost, error) {
 	if err != nil {
 		return c, fmt.Errorf("the other side needs Node: run `make test-tools` (%w)", err)
 	}
-	return median(c, runs, payload, program, loop, bundle)
+	return median(c, runs, payload, fails, program, loop, bundle)
 }
