@@ -31,6 +31,11 @@ const (
 	typeSerialization     = "SerializationException"
 	typeRefreshTokenReuse = "RefreshTokenReuseException"
 	typeUnsupportedTokens = "UnsupportedTokenTypeException"
+	typeAliasExists       = "AliasExistsException"
+	typeCodeMismatch      = "CodeMismatchException"
+	typeExpiredCode       = "ExpiredCodeException"
+	typeLimitExceeded     = "LimitExceededException"
+	typeCodeDelivery      = "CodeDeliveryFailureException"
 )
 
 func notAuthorized(message string) *failure {

@@ -34,6 +34,12 @@ var operations = map[string]operation{
 	"RevokeToken":               serve((*Pool).revokeToken),
 	"GlobalSignOut":             serve((*Pool).globalSignOut),
 	"GetUser":                   serve((*Pool).getUser),
+	"UpdateUserAttributes":      serve((*Pool).updateUserAttributes),
+	"DeleteUserAttributes":      serve((*Pool).deleteUserAttributes),
+	"DeleteUser":                serve((*Pool).deleteUser),
+
+	"GetUserAttributeVerificationCode": serve((*Pool).getAttributeCode),
+	"VerifyUserAttribute":              serve((*Pool).verifyUserAttribute),
 }
 
 // serve adapts a typed method to [operation].

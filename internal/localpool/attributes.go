@@ -1,0 +1,169 @@
+package localpool
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.etcd.io/bbolt"
+)
+
+type updateAttributesInput struct {
+	AccessToken    string            `json:"AccessToken"`
+	UserAttributes []attribute       `json:"UserAttributes"`
+	ClientMetadata map[string]string `json:"ClientMetadata"`
+}
+
+type updateAttributesOutput struct {
+	CodeDeliveryDetailsList []codeDelivery `json:"CodeDeliveryDetailsList"`
+}
+
+type deleteAttributesInput struct {
+	AccessToken        string   `json:"AccessToken"`
+	UserAttributeNames []string `json:"UserAttributeNames"`
+}
+
+var (
+	errSchema      = "Attributes did not conform to the schema: "
+	errAliasExists = &failure{Type: typeAliasExists, Message: "An account with the given email already exists."}
+)
+
+// updateUserAttributes changes the account of an access token. A new address or number counts as unverified; codes are sent when they
+// are asked for, as in a Cognito pool that verifies nothing by itself.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateUserAttributes.html
+func (p *Pool) updateUserAttributes(ctx context.Context, in updateAttributesInput) (*updateAttributesOutput, error) {
+	s := p.current.Load()
+	u, _, err := p.signedIn(s, in.AccessToken)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMetadata(in.ClientMetadata); err != nil {
+		return nil, err
+	}
+	for _, a := range in.UserAttributes {
+		if slices.Contains(serverAttributes, a.Name) || strings.HasPrefix(a.Name, "cognito:") {
+			return nil, notAuthorized("A client attempted to write unauthorized attribute")
+		}
+	}
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return changeAttributes(tx, u.Username, in.UserAttributes, s.Now()) })
+	if err != nil {
+		return nil, err
+	}
+	return &updateAttributesOutput{CodeDeliveryDetailsList: []codeDelivery{}}, nil
+}
+
+// changeAttributes sets attributes in one step with the alias of the address. Whoever may set whether something is verified must check before
+// who asks.
+func changeAttributes(tx *bbolt.Tx, username string, list []attribute, now time.Time) error {
+	u, found, err := findUser(tx, username, now)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return errNoUser
+	}
+	before := u.Attributes
+	u.Attributes = maps.Clone(before)
+	for _, a := range list {
+		if err := checkAttribute(a); err != nil {
+			return err
+		}
+		if (a.Name == "email" || a.Name == "phone_number") && a.Value != before[a.Name] {
+			u.Attributes[a.Name+"_verified"] = "false"
+		}
+		u.Attributes[a.Name] = a.Value
+	}
+	for _, a := range list { // after the values, whose change takes the mark away
+		if strings.HasSuffix(a.Name, "_verified") {
+			u.Attributes[a.Name] = a.Value
+		}
+	}
+	if err := moveAlias(tx, u, before["email"], now); err != nil {
+		return err
+	}
+	u.Modified = now.UTC()
+	return putUser(tx, u)
+}
+
+func checkAttribute(a attribute) error {
+	switch {
+	case strings.HasSuffix(a.Name, "_verified") && slices.Contains(serverAttributes, a.Name):
+		if a.Value != "true" && a.Value != "false" {
+			return invalidParameter(errSchema + a.Name + " is true or false")
+		}
+	case !slices.Contains(standardAttributes, a.Name):
+		return invalidParameter(errSchema + "Type for attribute could not be determined")
+	case len(a.Value) > maxValue || !utf8.ValidString(a.Value):
+		return invalidParameter(errSchema + a.Name + " is too long")
+	case a.Name == "email" && !isEmail(a.Value):
+		return invalidParameter("Invalid email address format.")
+	case a.Name == "phone_number" && !isPhone(a.Value):
+		return invalidParameter("Invalid phone number format.")
+	}
+	return nil
+}
+
+// moveAlias lets a user be found by the new address and no more by the old one.
+func moveAlias(tx *bbolt.Tx, u user, before string, now time.Time) error {
+	after := u.Attributes["email"]
+	if fold(after) == fold(before) {
+		return nil
+	}
+	if other, taken, err := findUser(tx, after, now); err != nil {
+		return err
+	} else if taken && other.Username != u.Username {
+		return errAliasExists
+	}
+	if before != "" {
+		if err := deleteItem(tx, bucketAliases, joinKey(aliasEmail, fold(before))); err != nil {
+			return err
+		}
+	}
+	return putItem(tx, bucketAliases, joinKey(aliasEmail, fold(after)), time.Time{}, u.Username)
+}
+
+// deleteUserAttributes takes attributes away. The address stays: the user is found by it.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_DeleteUserAttributes.html
+func (p *Pool) deleteUserAttributes(ctx context.Context, in deleteAttributesInput) (*empty, error) {
+	s := p.current.Load()
+	u, _, err := p.signedIn(s, in.AccessToken)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range in.UserAttributeNames {
+		switch {
+		case slices.Contains(serverAttributes, name):
+			return nil, notAuthorized("A client attempted to write unauthorized attribute")
+		case name == "email":
+			return nil, invalidParameter("email cannot be deleted: users sign in with it")
+		case !slices.Contains(standardAttributes, name):
+			return nil, invalidParameter(errSchema + "Type for attribute could not be determined")
+		}
+	}
+	return &empty{}, p.db.update(ctx, func(tx *bbolt.Tx) error {
+		now, found, err := findUser(tx, u.Username, s.Now())
+		if err != nil || !found {
+			return err
+		}
+		now.Attributes = maps.Clone(now.Attributes)
+		for _, name := range in.UserAttributeNames {
+			delete(now.Attributes, name)
+			delete(now.Attributes, name+"_verified")
+		}
+		now.Modified = s.Now().UTC()
+		return putUser(tx, now)
+	})
+}
+
+// deleteUser deletes the account of an access token, with its passkeys and tokens.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_DeleteUser.html
+func (p *Pool) deleteUser(ctx context.Context, in accessTokenInput) (*empty, error) {
+	u, _, err := p.signedIn(p.current.Load(), in.AccessToken)
+	if err != nil {
+		return nil, err
+	}
+	return &empty{}, p.RemoveAccount(ctx, u.Username)
+}
