@@ -35,6 +35,7 @@ func init() {
 //		magic_link {
 //			lifetime <duration>
 //		}
+//		sms_step_up
 //		sign_up open|closed|domains <domain...>
 //		session {
 //			idle_timeout <duration>
@@ -136,6 +137,9 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return unmarshalBlock(d, "magic_link", map[string]func() error{
 			"lifetime": func() error { return durationArgument(d, &r.MagicLink.Lifetime) },
 		})
+	case "sms_step_up":
+		r.SMSStepUp = true
+		return noArgument(d)
 	case "sign_up":
 		return r.unmarshalSignUp(d)
 	case "session":
@@ -168,7 +172,7 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "templates":
 		return stringArgument(d, &r.Templates)
 	default:
-		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, passkeys, magic_link, sign_up, session, branding or templates", option)
+		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, passkeys, magic_link, sms_step_up, sign_up, session, branding or templates", option)
 	}
 	return nil
 }

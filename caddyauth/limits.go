@@ -17,6 +17,8 @@ const maxBuckets = 16384
 type portalLimits struct {
 	messages   limit // mails asked for
 	ceremonies limit // passkey and link attempts
+	texts      limit // codes sent by SMS, which cost money
+	codes      limit // codes typed: over all sessions and messages, so that asking for new ones gives no more tries
 }
 
 // portalLimitPool keeps the counts over configuration reloads.
@@ -36,6 +38,16 @@ func newPortalLimits() *portalLimits {
 			address: bucketMap{every: time.Second, burst: 60},
 			account: bucketMap{every: 2 * time.Second, burst: 60},
 			overall: bucketMap{every: 10 * time.Millisecond, burst: 500},
+		},
+		texts: limit{
+			address: bucketMap{every: 2 * time.Minute, burst: 10},
+			account: bucketMap{every: 5 * time.Minute, burst: 4},
+			overall: bucketMap{every: time.Second, burst: 100},
+		},
+		codes: limit{
+			address: bucketMap{every: time.Minute, burst: 30},
+			account: bucketMap{every: 5 * time.Minute, burst: 12},
+			overall: bucketMap{every: 50 * time.Millisecond, burst: 200},
 		},
 	}
 }

@@ -147,6 +147,8 @@ var portalRoutes = map[string]route{
 	"step-up/link":            {post: (*portalVisit).postStepUpLink},
 	"step-up/passkey/options": {post: (*portalVisit).postStepUpPasskeyOptions, script: true},
 	"step-up/passkey":         {post: (*portalVisit).postStepUpPasskey, script: true},
+	"step-up/sms/send":        {post: (*portalVisit).postSendCode, script: true},
+	"step-up/sms":             {post: (*portalVisit).postStepUpCode, script: true},
 	"link":                    {get: (*portalVisit).getLink, post: (*portalVisit).postLink},
 	"account":                 {get: (*portalVisit).getAccount},
 	"sessions/end":            {post: (*portalVisit).postEndSession},

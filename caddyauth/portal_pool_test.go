@@ -42,6 +42,7 @@ type fakePool struct {
 	calls    []string
 	revoked  int
 	count    int
+	phones   fakePhones
 }
 
 func (f *fakePool) note(call string) {
@@ -95,6 +96,9 @@ func (f *fakePool) Respond(_ context.Context, in userpool.Response) (userpool.Re
 		return userpool.Result{}, userpool.ErrSessionExpired
 	}
 	delete(f.sessions, in.Session)
+	if in.ClientMetadata[challenge.KeySignInMethod] == string(challenge.SMSStepUp) {
+		return f.respondSMS(user, in)
+	}
 	switch {
 	case in.Answer == challenge.AnswerAuthParameters:
 		f.mails = append(f.mails, in)
@@ -160,8 +164,6 @@ func (f *fakePool) Revoke(context.Context, string) error {
 }
 
 func (f *fakePool) GlobalSignOut(context.Context, string) error { return nil }
-
-func (f *fakePool) User(context.Context, string) (userpool.User, error) { return userpool.User{}, nil }
 
 // told is the notifier's memory.
 type told []string

@@ -59,6 +59,9 @@ type Realm struct {
 	// Sign-in by a link sent by e-mail. Default: off.
 	MagicLink *MagicLink `json:"magic_link,omitempty"`
 
+	// Step-up by a code sent by SMS, to a phone number that the person has added on the account page and verified. Default: off.
+	SMSStepUp bool `json:"sms_step_up,omitempty"`
+
 	// Who may sign up. Default: nobody.
 	SignUp *SignUp `json:"sign_up,omitempty"`
 

@@ -96,6 +96,7 @@ func (rt *realm) settings() RealmSettings {
 		Passkeys:         rt.config.passkeys,
 		LinkRedirectURIs: []string{link.String()},
 		LinkLifetime:     rt.config.linkLifetime(),
+		SMSStepUp:        rt.config.SMSStepUp,
 		SignUpMode:       rt.config.SignUp.Mode,
 		SignUpDomains:    rt.config.SignUp.Domains,
 		Product:          rt.config.productName(),

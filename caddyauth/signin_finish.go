@@ -27,9 +27,7 @@ type acceptedProof struct {
 
 // respond gives the final answer of a flow. Anything but tokens is a refusal.
 func (v *portalVisit) respond(ctx context.Context, in userpool.Response) (userpool.Tokens, error) {
-	in.ClientMetadata = maps.Clone(in.ClientMetadata)
-	in.ClientMetadata[challenge.KeyAttemptID] = rand.Text()
-	result, err := v.rt.pool.Respond(ctx, in)
+	result, err := v.attempt(ctx, in)
 	if err != nil {
 		return userpool.Tokens{}, err
 	}
@@ -37,6 +35,13 @@ func (v *portalVisit) respond(ctx context.Context, in userpool.Response) (userpo
 		return userpool.Tokens{}, fmt.Errorf("%w: the pool asks for more", userpool.ErrNotAuthorized)
 	}
 	return *result.Tokens, nil
+}
+
+// attempt gives an answer under a name of its own, to which the triggers bind their proof of the method.
+func (v *portalVisit) attempt(ctx context.Context, in userpool.Response) (userpool.Result, error) {
+	in.ClientMetadata = maps.Clone(in.ClientMetadata)
+	in.ClientMetadata[challenge.KeyAttemptID] = rand.Text()
+	return v.rt.pool.Respond(ctx, in)
 }
 
 // signIn turns tokens into this browser's session, and says where to go. The session is always a new one; whatever session this

@@ -100,8 +100,8 @@ func (v *portalVisit) stepUpSession(flow Flow) (session.Session, error) {
 
 // means are the ways to step up that are asked for and that the person has.
 type means struct {
-	passkey, link bool
-	instead       []session.Factor // what a link stands in for, because the person does not have it
+	passkey, sms, link bool
+	instead            []session.Factor // what a link stands in for, because the person does not have it
 }
 
 func (v *portalVisit) means(ctx context.Context, asked *StepUp, s session.Session) (means, error) {
@@ -121,7 +121,16 @@ func (v *portalVisit) means(ctx context.Context, asked *StepUp, s session.Sessio
 			lacking = append(lacking, session.Passkey)
 		}
 	}
-	if !m.link && !m.passkey && len(lacking) == len(asked.Factors) {
+	if asked.accepts(session.SMS) {
+		phone, err := v.verifiedPhone(ctx, s)
+		if err != nil {
+			return means{}, err
+		}
+		if m.sms = phone != ""; !m.sms {
+			lacking = append(lacking, session.SMS)
+		}
+	}
+	if !m.link && !m.passkey && !m.sms && len(lacking) == len(asked.Factors) {
 		m.link, m.instead = true, lacking
 	}
 	m.link = m.link && v.rt.config.MagicLink != nil && s.Email != ""
@@ -140,7 +149,7 @@ func (v *portalVisit) stepUpPage(status int, flow Flow, s session.Session, f fai
 	}
 	page := templates.StepUpPage{
 		Flow: sealed, Application: hostOf(flow.Host), Account: s.Email, Transaction: flow.StepUp.Transaction, Error: f.code,
-		Passkey: offered.passkey, Link: offered.link, Instead: !flow.StepUp.accepts(session.MagicLink) && !slices.Contains(flow.StepUp.Factors, session.EmailCode),
+		Passkey: offered.passkey, SMS: offered.sms, Link: offered.link, Instead: !flow.StepUp.accepts(session.MagicLink) && !slices.Contains(flow.StepUp.Factors, session.EmailCode),
 	}
 	if page.Account == "" {
 		page.Account = s.Username

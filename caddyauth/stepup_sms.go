@@ -1,0 +1,239 @@
+package caddyauth
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/userpool"
+)
+
+const (
+	stepUpSMSPurpose = "sms step-up"
+	// codeLifetime bounds how long a code is tried; the pool's Session, which lives 3 to 15 minutes, usually ends it before.
+	codeLifetime = 15 * time.Minute
+	// codeTries is how many wrong answers the triggers take for one code.
+	codeTries = 3
+)
+
+// smsState goes with a code that is awaited to the page and comes back with what was typed, in the same tab.
+type smsState struct {
+	Flow     string    `json:"f"` // ID of the flow
+	Session  string    `json:"s"` // of the pool
+	Username string    `json:"u"` // as the pool returned it
+	Tries    int       `json:"n,omitempty"`
+	Issued   time.Time `json:"t"`
+}
+
+// verifiedPhone is the person's number, where codes can go to it; "" where they cannot.
+func (v *portalVisit) verifiedPhone(ctx context.Context, s session.Session) (string, error) {
+	if !v.rt.config.SMSStepUp {
+		return "", nil
+	}
+	tokens, err := v.rt.sessions.Tokens(ctx, s)
+	if err != nil {
+		return "", stepUpFailure(err)
+	}
+	user, err := v.rt.pool.User(ctx, tokens.Access)
+	switch {
+	case errors.Is(err, userpool.ErrNotAuthorized):
+		return "", nil // the pool has ended these tokens; whatever comes next says so
+	case err != nil:
+		return "", err
+	case user.Attributes["phone_number_verified"] != "true":
+		return "", nil
+	}
+	return user.Attributes["phone_number"], nil
+}
+
+// postSendCode has the pool send a code. Where it goes is for the pool to know; the page learns the last digits.
+func (v *portalVisit) postSendCode() error {
+	var in struct {
+		Flow string `json:"flow"`
+	}
+	if err := v.body(&in); err != nil {
+		return err
+	}
+	flow, s, err := v.stepUpFlow(in.Flow)
+	if err != nil {
+		return err
+	}
+	if !flow.StepUp.accepts(session.SMS) {
+		return errNotAsked
+	}
+	ctx, cancel := v.pool()
+	defer cancel()
+	phone, err := v.verifiedPhone(ctx, s)
+	if err != nil {
+		return err
+	}
+	if phone == "" {
+		return errNotAsked
+	}
+	if wait := v.portal.limits.texts.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
+		v.audit("code_requested", "limited", whoIs(s)...)
+		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+	}
+	next, err := v.requestCode(ctx, flow, s)
+	if err != nil {
+		v.audit("code_requested", failureOf(err).code, whoIs(s)...)
+		return err
+	}
+	state, err := v.rt.sealState(stepUpSMSPurpose, smsState{Flow: flow.ID, Session: next.Session, Username: next.Username, Issued: v.rt.now()})
+	if err != nil {
+		return fmt.Errorf("sealing a challenge: %w", err)
+	}
+	v.audit("code_requested", "sent", whoIs(s)...)
+	return v.json(http.StatusOK, struct {
+		State       string `json:"state"`
+		Phone       string `json:"phone"`
+		ResendAfter int    `json:"resendAfter"` // seconds
+	}{state, next.Parameters[challenge.ParamPhoneNumber], seconds(resendAfter)})
+}
+
+// requestCode makes the calls. The access token shows the triggers that a first factor has passed.
+func (v *portalVisit) requestCode(ctx context.Context, flow Flow, s session.Session) (userpool.Challenge, error) {
+	tokens, err := v.rt.sessions.Tokens(ctx, s)
+	if err != nil {
+		return userpool.Challenge{}, stepUpFailure(err)
+	}
+	started, err := v.rt.pool.Initiate(ctx, s.Username)
+	if err != nil {
+		return userpool.Challenge{}, err
+	}
+	metadata := stepUpMetadata(flow.StepUp, challenge.SMSStepUp)
+	metadata[challenge.KeyFirstFactorToken] = tokens.Access
+	result, err := v.attempt(ctx, userpool.Response{
+		Session: started.Session, Username: started.Username, Answer: challenge.AnswerAuthParameters, ClientMetadata: metadata,
+	})
+	if err != nil {
+		return userpool.Challenge{}, err
+	}
+	if result.Challenge == nil {
+		if result.Tokens != nil {
+			v.discard(ctx, *result.Tokens)
+		}
+		return userpool.Challenge{}, fmt.Errorf("%w: the pool asks for no code", userpool.ErrNotAuthorized)
+	}
+	next := *result.Challenge
+	if next.Username == "" {
+		next.Username = started.Username
+	}
+	return next, nil
+}
+
+// wrongCode is what the page gets for a code that did not pass, with the state for the next try.
+type wrongCode struct {
+	Error   string `json:"error"`
+	Message string `json:"message"`
+	State   string `json:"state,omitempty"`
+}
+
+// errCodeSpent ends a code.
+var errCodeSpent = failure{status: http.StatusForbidden, code: "code_spent"}
+
+// postStepUpCode takes a code.
+func (v *portalVisit) postStepUpCode() error {
+	var in struct {
+		Flow     string `json:"flow"`
+		Fragment string `json:"fragment"`
+		State    string `json:"state"`
+		Code     string `json:"code"`
+	}
+	if err := v.body(&in); err != nil {
+		return err
+	}
+	flow, s, err := v.stepUpFlow(in.Flow)
+	if err != nil {
+		return err
+	}
+	if !flow.StepUp.accepts(session.SMS) {
+		return errNotAsked
+	}
+	flow.Fragment = fragmentOf(in.Fragment, flow.Fragment)
+	code, ok := parseCode(in.Code)
+	if !ok {
+		return failure{status: http.StatusUnprocessableEntity, code: "code_wrong"}
+	}
+	if wait := v.portal.limits.codes.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
+		v.audit("step_up", "too_many", append(whoIs(s), zap.String("factor", string(session.SMS)))...)
+		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+	}
+	ctx, cancel := v.pool()
+	defer cancel()
+	location, again, err := v.stepUpByCode(ctx, flow, s, in.State, code)
+	if err != nil {
+		f := failureOf(err)
+		v.audit("step_up", f.code, append(whoIs(s), zap.String("factor", string(session.SMS)))...)
+		if again == "" {
+			return f
+		}
+		v.note(f)
+		return v.json(f.status, wrongCode{f.code, v.rt.pages.Text(v.language(), f.code), again})
+	}
+	return v.json(http.StatusOK, locationAnswer{location})
+}
+
+// parseCode reads a code as people type it, in groups perhaps.
+func parseCode(typed string) (string, bool) {
+	if len(typed) > 64 {
+		return "", false
+	}
+	code := strings.Map(func(r rune) rune {
+		if r == ' ' || r == '-' || r == '\u00a0' {
+			return -1
+		}
+		return r
+	}, typed)
+	return code, len(code) >= 4 && len(code) <= 10 && strings.Trim(code, "0123456789") == ""
+}
+
+// stepUpByCode gives the code to the pool. again is the state for another try of the same code.
+func (v *portalVisit) stepUpByCode(ctx context.Context, flow Flow, s session.Session, sealed, code string) (location, again string, err error) {
+	var state smsState
+	if err := v.rt.openState(stepUpSMSPurpose, sealed, &state); err != nil {
+		return "", "", errCodeSpent
+	}
+	if subtle.ConstantTimeCompare([]byte(state.Flow), []byte(flow.ID)) != 1 || !v.rt.recent(state.Issued, codeLifetime) {
+		return "", "", errCodeSpent
+	}
+	tokens, err := v.rt.sessions.Tokens(ctx, s)
+	if err != nil {
+		return "", "", stepUpFailure(err)
+	}
+	answer, err := json.Marshal(challenge.SMSAnswer{AccessToken: tokens.Access, SecretCode: code})
+	if err != nil {
+		return "", "", fmt.Errorf("encoding an answer: %w", err)
+	}
+	result, err := v.attempt(ctx, userpool.Response{
+		Session: state.Session, Username: state.Username, Answer: string(answer), ClientMetadata: stepUpMetadata(flow.StepUp, challenge.SMSStepUp),
+	})
+	switch {
+	case errors.Is(err, userpool.ErrNotAuthorized), errors.Is(err, userpool.ErrSessionExpired):
+		spent := errCodeSpent
+		spent.cause = err
+		return "", "", spent
+	case err != nil:
+		return "", "", err
+	case result.Tokens != nil:
+		location, err = v.stepUp(ctx, flow, s, *result.Tokens, session.SMS)
+		return location, "", err
+	}
+	state.Session, state.Tries = result.Challenge.Session, state.Tries+1
+	if state.Tries >= codeTries {
+		return "", "", errCodeSpent
+	}
+	if again, err = v.rt.sealState(stepUpSMSPurpose, state); err != nil {
+		return "", "", fmt.Errorf("sealing a challenge: %w", err)
+	}
+	return "", again, failure{status: http.StatusForbidden, code: "code_wrong"}
+}
