@@ -89,7 +89,7 @@ func (f *ForwardAuth) prepare() error {
 		}
 		f.trusted = append(f.trusted, prefix)
 	}
-	f.PathRule = true
+	f.PathRule, f.remote = true, true
 	f.answered = []string{headerUser, headerEmail, headerGroups, "Authorization", "Cookie", "X-Original-Url", "X-Rewrite-Url"}
 	for name := range f.Headers {
 		f.answered = append(f.answered, http.CanonicalHeaderKey(name))

@@ -41,6 +41,10 @@ type Guard struct {
 	// Factors that must have passed not long ago; all of the rules that cover a request must be met. Default: none.
 	StepUp []StepUpRule `json:"step_up,omitempty"`
 
+	// The largest form, in bytes, that is kept while its sender steps up; at most 16 MiB. A larger one has to be filled in again.
+	// Negative: none is kept. Default: 1 MiB.
+	KeepBody int64 `json:"keep_body,omitempty"`
+
 	// Also lets clients in that bring no session cookie but a token of the realm's user pool as `Authorization: Bearer`: "id" or "access".
 	// E-mail addresses are in ID tokens only. The token does not travel upstream. Default: sessions only.
 	Bearer string `json:"bearer,omitempty"`
@@ -75,6 +79,7 @@ type Guard struct {
 	app     *App
 	family  *guardFamily
 	bypass  []bypass
+	remote  bool // another proxy asks, and has the bodies
 	headers []claimHeader
 	stepUps []stepUp
 	basic   string
@@ -137,6 +142,9 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		}
 		g.stepUps = append(g.stepUps, stepUp{rule.demand(), rule.Methods})
 		g.methods = g.methods || len(rule.Methods) > 0
+	}
+	if g.KeepBody > maxKeepBody {
+		return fmt.Errorf("keep_body: %d bytes are more than %d", g.KeepBody, maxKeepBody)
 	}
 	if err := g.prepareCredentials(); err != nil {
 		return err
@@ -220,7 +228,13 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "forbidden", detail: "your account may not use this page", bearer: v.scopeChallenge()})
 	}
 	if refused := g.stepUpRefusal(v, r); refused != nil {
+		g.mayKeep(v)
 		return v.refuse(w, r, *refused)
+	}
+	if namesForm(r) {
+		if answered, err := v.sendForm(w, r); answered || err != nil {
+			return err
+		}
 	}
 	if refused := g.authorize(v, r); refused != nil {
 		return v.refuse(w, r, *refused)
@@ -233,6 +247,17 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		}
 	}
 	return v.pass(w, r, next)
+}
+
+// mayKeep says how large a form this guard lets a visit keep.
+func (g *Guard) mayKeep(v *visit) {
+	if g.remote || g.KeepBody < 0 {
+		return
+	}
+	v.family, v.keepBody = g.family, int(g.KeepBody)
+	if v.keepBody == 0 {
+		v.keepBody = defaultKeepBody
+	}
 }
 
 // stripMethodOverrides removes headers by which an upstream would read a request as one of another method: a preflight, which passes

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -45,6 +46,7 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		step_up <max_age> [<factor...>] {
 //			methods <method...>
 //		}
+//		keep_body <size>|off
 //		bearer  id|access
 //		upstream_bearer id|access
 //		upstream_basic  <user> <password>
@@ -92,6 +94,19 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		} else {
 			g.Deny = append(g.Deny, rule)
 		}
+	case "keep_body":
+		if len(args) != 1 || g.KeepBody != 0 {
+			return d.Err("keep_body takes one size, as in `keep_body 4MiB`, or off")
+		}
+		if args[0] == "off" {
+			g.KeepBody = -1
+			break
+		}
+		size, ok := parseSize(args[0])
+		if !ok || size > maxKeepBody {
+			return d.Errf("keep_body: %q is not a size up to 16MiB: write it as in 512KiB or 4MiB", args[0])
+		}
+		g.KeepBody = size
 	case "bearer", "upstream_bearer":
 		target := &g.Bearer
 		if option == "upstream_bearer" {
@@ -134,7 +149,7 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		g.AllowAmbiguousPaths = true
 	default:
-		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, step_up, bearer, upstream_bearer, upstream_basic, bypass, header or ambiguous_paths", option)
+		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, step_up, keep_body, bearer, upstream_bearer, upstream_basic, bypass, header or ambiguous_paths", option)
 	}
 	if nesting := d.Nesting(); d.NextBlock(nesting) {
 		return d.Errf("%s takes no block", option)
@@ -172,6 +187,18 @@ func (g *Guard) unmarshalStepUp(d *caddyfile.Dispenser, args []string) error {
 	}
 	g.StepUp = append(g.StepUp, rule)
 	return nil
+}
+
+// parseSize reads "512KiB", "4MiB" or a number of bytes.
+func parseSize(s string) (int64, bool) {
+	unit := int64(1)
+	if number, ok := strings.CutSuffix(s, "KiB"); ok {
+		s, unit = number, 1<<10
+	} else if number, ok := strings.CutSuffix(s, "MiB"); ok {
+		s, unit = number, 1<<20
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	return int64(n) * unit, err == nil && n > 0
 }
 
 // unmarshalBypass reads what follows bypass: paths, and before them methods that apply to all of these.

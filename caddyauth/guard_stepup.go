@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/templates"
@@ -128,27 +129,62 @@ func (d *demand) acrValues() string {
 // askStepUp sends a navigation to the portal's step-up page and back. Everything else gets RFC 9470's challenge, with an address
 // that the person can open in this browser.
 func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand, navigation bool) error {
-	target := v.origin + "/"
-	if navigation {
-		target = v.rt.returnTarget(r, v.origin)
-		if !v.shared && v.nonce.loops(v.rt.now()) {
-			v.logger.Error("a browser does not keep the session that it was given after a step-up")
-			return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
-				Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: target,
-			})
-		}
-	}
 	if v.bearer != "" { // a token is stepped up where it came from
 		return v.challengeStepUp(w, d, "")
 	}
-	address, err := v.stepUpURL(w, target, StepUp{Factors: d.factors, MaxAge: d.maxAge})
+	form := !navigation && isFormNavigation(r)
+	if (navigation || form) && !v.shared && v.nonce.loops(v.rt.now()) {
+		v.logger.Error("a browser does not keep the session that it was given after a step-up")
+		return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
+			Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: "/",
+		})
+	}
+	asked := StepUp{Factors: d.factors, MaxAge: d.maxAge}
+	switch {
+	case form:
+		return v.askStepUpOfForm(w, r, asked)
+	case navigation:
+		address, err := v.stepUpURL(w, v.rt.returnTarget(r, v.origin), asked)
+		if err != nil {
+			return err
+		}
+		return redirectToPortal(w, http.StatusFound, address)
+	}
+	address, err := v.stepUpURL(w, v.origin+"/", asked)
 	if err != nil {
 		return err
 	}
-	if navigation {
-		return redirectToPortal(w, http.StatusFound, address)
-	}
 	return v.challengeStepUp(w, d, address)
+}
+
+// askStepUpOfForm keeps a form and sends its sender to the step-up page, and from there to a page that offers to send the form. Where it
+// cannot be kept, a page says so.
+func (v *visit) askStepUpOfForm(w http.ResponseWriter, r *http.Request, asked StepUp) error {
+	back, err := "", errNotKept
+	if sealed := claimed(r); sealed != "" && !v.sent {
+		if form, openErr := v.openForm(sealed); openErr == nil { // it waits already
+			back, err, asked.Kept = v.sendAgainURL(sealed), nil, form.ID
+		}
+	} else if v.isForm(r) {
+		back, asked.Kept, err = v.keepForm(w, r)
+	}
+	if err == nil {
+		address, err := v.stepUpURL(w, back, asked)
+		if err != nil {
+			return err
+		}
+		return redirectToPortal(w, http.StatusSeeOther, address)
+	}
+	if !errors.Is(err, errNotKept) {
+		v.logger.Error("a form that waits for a step-up could not be kept", zap.Error(err))
+	}
+	address, err := v.stepUpURL(w, v.origin+"/", asked)
+	if err != nil {
+		return err
+	}
+	return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
+		Status: http.StatusForbidden, Code: "form_not_kept", Reference: reference(r), ActionURL: address,
+	})
 }
 
 func (v *visit) challengeStepUp(w http.ResponseWriter, d *demand, address string) error {

@@ -31,6 +31,10 @@ type visit struct {
 	cookieErr error
 	nonce     nonceValue
 
+	family   *guardFamily // nil where bodies cannot be kept
+	keepBody int          // bytes
+	sent     bool         // the body is a form that had waited
+
 	opened        bool
 	authenticated bool
 	refused       *refusal

@@ -100,6 +100,8 @@ func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm,
 		serve, methods = rt.serveHandoff, append(methods, http.MethodPost)
 	case below == "sign-out":
 		serve = rt.serveSignOut
+	case below == "send-again":
+		serve = g.serveSendAgain
 	case strings.HasPrefix(below, "assets/"):
 		http.StripPrefix(rt.portal.Path+"assets", rt.pages.Assets()).ServeHTTP(w, r)
 		return true

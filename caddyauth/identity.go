@@ -29,6 +29,7 @@ type guardFamily struct {
 	protected atomic.Pointer[[]string]
 	pathRules atomic.Bool
 	hosts     hostCache
+	kept      keepQuota
 }
 
 // guardFamilies is keyed by familyKey; it lives as long as a configuration's guards.

@@ -15,6 +15,7 @@ import "time"
 //	             .session[data-id] with .end-session, #sign-out-everywhere #sign-out
 //	sign-out     #sign-out
 //	signed-out   #sign-in
+//	send-again   #send-again #discard
 //	error        #reference #action
 
 // Page is one of the page structs below.
@@ -25,7 +26,7 @@ type Page interface {
 // allPages has one of each.
 var allPages = []Page{
 	SignInPage{}, CheckMailPage{}, LinkPage{}, AccountPage{}, SignOutPage{}, SignedOutPage{}, HandoffPage{}, ErrorPage{}, ForbiddenPage{},
-	StepUpPage{},
+	StepUpPage{}, SendAgainPage{},
 }
 
 // SignInPage asks for an e-mail address or a passkey; sign-in and sign-up are one form.
@@ -120,6 +121,13 @@ type SignedOutPage struct {
 // HandoffPage takes the one-time code from the address's fragment and posts it to the same address as the form field "code".
 type HandoffPage struct{}
 
+// SendAgainPage asks, after a step-up, whether the form that waited for it is to be sent.
+type SendAgainPage struct {
+	Target     string // where it goes, as the person knows it
+	Action     string // the same with what names the form
+	DiscardURL string // where to go instead
+}
+
 // ErrorPage says what went wrong and what to do next.
 type ErrorPage struct {
 	Status     int
@@ -145,5 +153,6 @@ func (AccountPage) page() string   { return "account" }
 func (SignOutPage) page() string   { return "sign-out" }
 func (SignedOutPage) page() string { return "signed-out" }
 func (HandoffPage) page() string   { return "handoff" }
+func (SendAgainPage) page() string { return "send-again" }
 func (ErrorPage) page() string     { return "error" }
 func (ForbiddenPage) page() string { return "forbidden" }

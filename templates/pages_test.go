@@ -91,6 +91,7 @@ func TestScriptAddressesAreRefused(t *testing.T) {
 		"signed-out": SignedOutPage{SignInURL: attack},
 		"error":      ErrorPage{ActionURL: attack},
 		"forbidden":  ForbiddenPage{SignOutURL: attack},
+		"send-again": SendAgainPage{Action: attack, DiscardURL: attack},
 	} {
 		if html := render(t, pages, "en", page); regexp.MustCompile(`(href|action)="\s*(javascript|data:text)`).MatchString(html) {
 			t.Errorf("%s leads to a script", name)

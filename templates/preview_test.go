@@ -45,6 +45,7 @@ func samples() map[string]Page {
 		"sign-out":      SignOutPage{Email: "ada@example.com", Return: "https://app.example.com/"},
 		"signed-out":    SignedOutPage{SignInURL: "/auth/sign-in"},
 		"handoff":       HandoffPage{},
+		"send-again":    SendAgainPage{Target: "app.example.com/orders", Action: "/orders?passwordless_kept=x", DiscardURL: "/"},
 		"error":         ErrorPage{Status: 429, Code: "too_many", Reference: "0190a7c2-55f1", RetryAfter: 150, ActionURL: "/auth/"},
 		"error-unknown": ErrorPage{Status: 500, Code: "no such code"},
 		"forbidden":     ForbiddenPage{Email: "ada@example.com", SignOutURL: "/auth/sign-out", Reference: "0190a7c2-55f1"},
