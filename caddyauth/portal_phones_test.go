@@ -62,10 +62,7 @@ func (f *fakePool) User(_ context.Context, accessToken string) (userpool.User, e
 func (f *fakePool) hasPhone(sub, number string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.phones.numbers == nil {
-		f.phones = fakePhones{numbers: map[string]string{}, verified: map[string]bool{}, awaited: map[string]awaitedCode{}}
-	}
-	f.phones.numbers[sub], f.phones.verified[sub] = number, true
+	f.phones.set(sub, number, true)
 }
 
 // respondSMS does what the triggers do: a code for who shows a token of the same user, three tries.
@@ -107,4 +104,63 @@ func fieldTexts(fields []zap.Field) (texts []string) {
 		}
 	}
 	return texts
+}
+
+func (f *fakePool) UpdateAttributes(_ context.Context, accessToken string, attributes map[string]string) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sub := ownerOf(accessToken)
+	if sub == "" {
+		return nil, userpool.ErrNotAuthorized
+	}
+	f.phones.set(sub, attributes["phone_number"], false)
+	return nil, nil
+}
+
+func (f *fakePool) DeleteAttributes(_ context.Context, accessToken string, names ...string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sub := ownerOf(accessToken)
+	if sub == "" || len(names) != 1 || names[0] != "phone_number" {
+		return userpool.ErrNotAuthorized
+	}
+	f.phones.set(sub, "", false)
+	return nil
+}
+
+func (f *fakePool) SendAttributeCode(_ context.Context, accessToken, attribute string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	number := f.phones.numbers[ownerOf(accessToken)]
+	if number == "" || attribute != "phone_number" {
+		return userpool.ErrNotAuthorized
+	}
+	f.count++
+	sent := sentCode{number, fmt.Sprintf("%06d", 271828+f.count)}
+	f.phones.texts = append(f.phones.texts, sent)
+	f.phones.awaited[number] = awaitedCode{code: sent.code}
+	return nil
+}
+
+func (f *fakePool) VerifyAttribute(_ context.Context, accessToken, _, code string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sub := ownerOf(accessToken)
+	awaited, ok := f.phones.awaited[f.phones.numbers[sub]]
+	switch {
+	case !ok:
+		return userpool.ErrCodeExpired
+	case awaited.code != code:
+		return userpool.ErrCodeWrong
+	}
+	delete(f.phones.awaited, f.phones.numbers[sub])
+	f.phones.verified[sub] = true
+	return nil
+}
+
+func (f *fakePhones) set(sub, number string, verified bool) {
+	if f.numbers == nil {
+		*f = fakePhones{numbers: map[string]string{}, verified: map[string]bool{}, awaited: map[string]awaitedCode{}}
+	}
+	f.numbers[sub], f.verified[sub] = number, verified
 }

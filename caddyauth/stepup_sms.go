@@ -3,7 +3,6 @@ package caddyauth
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -210,12 +209,9 @@ func (v *portalVisit) stepUpByCode(ctx context.Context, flow Flow, s session.Ses
 	if err != nil {
 		return "", "", stepUpFailure(err)
 	}
-	answer, err := json.Marshal(challenge.SMSAnswer{AccessToken: tokens.Access, SecretCode: code})
-	if err != nil {
-		return "", "", fmt.Errorf("encoding an answer: %w", err)
-	}
 	result, err := v.attempt(ctx, userpool.Response{
-		Session: state.Session, Username: state.Username, Answer: string(answer), ClientMetadata: stepUpMetadata(flow.StepUp, challenge.SMSStepUp),
+		Session: state.Session, Username: state.Username, Answer: challenge.SMSAnswer{AccessToken: tokens.Access, SecretCode: code}.Encode(),
+		ClientMetadata: stepUpMetadata(flow.StepUp, challenge.SMSStepUp),
 	})
 	switch {
 	case errors.Is(err, userpool.ErrNotAuthorized), errors.Is(err, userpool.ErrSessionExpired):

@@ -95,6 +95,27 @@ func TestRequests(t *testing.T) {
 			call: func(c *Client) (any, error) { return c.User(ctx, "a") },
 			want: User{Username: "4c1d", Attributes: map[string]string{"sub": "4c1d", "email_verified": "true"}},
 		},
+		{
+			name: "attributes of a pool that verifies by itself", target: "UpdateUserAttributes",
+			answer: `{"CodeDeliveryDetailsList":[{"AttributeName":"phone_number","DeliveryMedium":"SMS","Destination":"+*******5678"}]}`,
+			body:   `{"AccessToken":"a","UserAttributes":[{"Name":"locale","Value":"de"},{"Name":"phone_number","Value":"+4915112345678"}]}`,
+			call: func(c *Client) (any, error) {
+				return c.UpdateAttributes(ctx, "a", map[string]string{"phone_number": "+4915112345678", "locale": "de"})
+			},
+			want: []string{"phone_number"},
+		},
+		{
+			name: "attributes away", target: "DeleteUserAttributes", answer: `{}`, body: `{"AccessToken":"a","UserAttributeNames":["phone_number"]}`,
+			call: func(c *Client) (any, error) { return nil, c.DeleteAttributes(ctx, "a", "phone_number") },
+		},
+		{
+			name: "code for an attribute", target: "GetUserAttributeVerificationCode", answer: `{}`, body: `{"AccessToken":"a","AttributeName":"phone_number"}`,
+			call: func(c *Client) (any, error) { return nil, c.SendAttributeCode(ctx, "a", "phone_number") },
+		},
+		{
+			name: "attribute verified", target: "VerifyUserAttribute", answer: `{}`, body: `{"AccessToken":"a","AttributeName":"phone_number","Code":"123456"}`,
+			call: func(c *Client) (any, error) { return nil, c.VerifyAttribute(ctx, "a", "phone_number", "123456") },
+		},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -23,6 +23,15 @@ var (
 	// ErrSignUpRefused: the pool, its policy or its PreSignUp trigger does not let this user sign up.
 	ErrSignUpRefused = errors.New("sign-up refused")
 
+	// ErrAttributeInvalid: the pool does not take the value of an attribute.
+	ErrAttributeInvalid = errors.New("attribute refused")
+
+	// ErrCodeWrong: this is not the code that was sent.
+	ErrCodeWrong = errors.New("wrong verification code")
+
+	// ErrCodeExpired: the code is over or was used, or the value has changed since. Send another one.
+	ErrCodeExpired = errors.New("verification code expired")
+
 	// ErrThrottled: too many requests, or too many tries for one user. Wait.
 	ErrThrottled = errors.New("too many requests")
 
@@ -64,13 +73,17 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() []error { return []error{e.Kind, e.cause} }
 
 const (
-	operationSignUp        = "SignUp"
-	operationInitiate      = "InitiateAuth"
-	operationRespond       = "RespondToAuthChallenge"
-	operationRefresh       = "GetTokensFromRefreshToken"
-	operationRevoke        = "RevokeToken"
-	operationGlobalSignOut = "GlobalSignOut"
-	operationUser          = "GetUser"
+	operationSignUp           = "SignUp"
+	operationInitiate         = "InitiateAuth"
+	operationRespond          = "RespondToAuthChallenge"
+	operationRefresh          = "GetTokensFromRefreshToken"
+	operationRevoke           = "RevokeToken"
+	operationGlobalSignOut    = "GlobalSignOut"
+	operationUser             = "GetUser"
+	operationUpdateAttributes = "UpdateUserAttributes"
+	operationDeleteAttributes = "DeleteUserAttributes"
+	operationAttributeCode    = "GetUserAttributeVerificationCode"
+	operationVerifyAttribute  = "VerifyUserAttribute"
 )
 
 // failed sorts an error of the SDK.
@@ -98,6 +111,9 @@ func unexpected(operation string, err error) error {
 func kindOf(operation, code, message string, status int) (hint string, kind error) {
 	if hint := misconfiguration(code, message); hint != "" {
 		return hint, ErrNotConfigured
+	}
+	if kind := attributeKind(operation, code); kind != nil {
+		return "", kind
 	}
 	switch code {
 	case "NotAuthorizedException", "CodeMismatchException", "ExpiredCodeException":
@@ -132,6 +148,21 @@ func kindOf(operation, code, message string, status int) (hint string, kind erro
 	return "", ErrUnavailable
 }
 
+// attributeKind sorts what only the operations on attributes fail with.
+func attributeKind(operation, code string) error {
+	switch {
+	case operation == operationUpdateAttributes && code == "InvalidParameterException":
+		return ErrAttributeInvalid
+	case operation != operationVerifyAttribute:
+		return nil
+	case code == "CodeMismatchException", code == "InvalidParameterException":
+		return ErrCodeWrong
+	case code == "ExpiredCodeException":
+		return ErrCodeExpired
+	}
+	return nil
+}
+
 func refusal(operation string) error {
 	if operation == operationSignUp {
 		return ErrSignUpRefused
@@ -149,6 +180,9 @@ var misconfigurations = []struct{ code, text, hint string }{
 	{"UnsupportedOperationException", "", "the app client does not allow this operation: enable token revocation"},
 	{"UnsupportedTokenTypeException", "", "the app client does not revoke tokens of this type"},
 	{"FeatureUnavailableInTierException", "", "the pool's feature plan lacks this operation"},
+	{"InvalidSmsRoleAccessPolicyException", "", "the user pool's role may not send SMS"},
+	{"InvalidSmsRoleTrustRelationshipException", "", "the user pool's SMS role does not trust Cognito"},
+	{"NotAuthorizedException", "unauthorized attribute", "let the app client read and write the attribute phone_number"},
 	{"NotAuthorizedException", "secret hash", "the client secret is wrong"},
 	{"NotAuthorizedException", "SECRET_HASH was not received", "the app client has a secret: configure client_secret"},
 	{"NotAuthorizedException", "client secret", "the client secret is wrong or missing"},

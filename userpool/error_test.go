@@ -14,6 +14,7 @@ import (
 var kinds = map[string]error{
 	"ErrNotAuthorized": ErrNotAuthorized, "ErrSessionExpired": ErrSessionExpired, "ErrUserExists": ErrUserExists,
 	"ErrSignUpRefused": ErrSignUpRefused, "ErrThrottled": ErrThrottled, "ErrUnavailable": ErrUnavailable, "ErrNotConfigured": ErrNotConfigured,
+	"ErrAttributeInvalid": ErrAttributeInvalid, "ErrCodeWrong": ErrCodeWrong, "ErrCodeExpired": ErrCodeExpired,
 }
 
 // kindName is the one kind an error matches.
@@ -40,6 +41,13 @@ func operations(c *Client) map[string]func() error {
 		operationRevoke:        func() error { return c.Revoke(ctx, "refresh-token") },
 		operationGlobalSignOut: func() error { return c.GlobalSignOut(ctx, "access-token") },
 		operationUser:          func() error { _, err := c.User(ctx, "access-token"); return err },
+		operationUpdateAttributes: func() error {
+			_, err := c.UpdateAttributes(ctx, "access-token", map[string]string{"phone_number": "+4915112345678"})
+			return err
+		},
+		operationDeleteAttributes: func() error { return c.DeleteAttributes(ctx, "access-token", "phone_number") },
+		operationAttributeCode:    func() error { return c.SendAttributeCode(ctx, "access-token", "phone_number") },
+		operationVerifyAttribute:  func() error { return c.VerifyAttribute(ctx, "access-token", "phone_number", "123456") },
 	}
 }
 
@@ -89,6 +97,17 @@ func TestErrors(t *testing.T) {
 		{operationRevoke, "UnauthorizedException", "", "ErrNotAuthorized", 401},
 		{operationUser, "NotAuthorizedException", "Access Token has been revoked", "ErrNotAuthorized", 400},
 		{operationGlobalSignOut, "NotAuthorizedException", "Access Token has expired", "ErrNotAuthorized", 400},
+		{operationUpdateAttributes, "InvalidParameterException", "Invalid phone number format.", "ErrAttributeInvalid", 400},
+		{operationUpdateAttributes, "NotAuthorizedException", "A client attempted to write unauthorized attribute", "ErrNotConfigured", 400},
+		{operationUpdateAttributes, "AliasExistsException", "An account with the given phone_number already exists.", "ErrUserExists", 400},
+		{operationUpdateAttributes, "InvalidSmsRoleAccessPolicyException", "", "ErrNotConfigured", 400},
+		{operationDeleteAttributes, "NotAuthorizedException", "Access Token has been revoked", "ErrNotAuthorized", 400},
+		{operationAttributeCode, "LimitExceededException", "Attempt limit exceeded, please try after some time.", "ErrThrottled", 400},
+		{operationAttributeCode, "CodeDeliveryFailureException", "", "ErrUnavailable", 400},
+		{operationVerifyAttribute, "CodeMismatchException", "Invalid verification code provided, please try again.", "ErrCodeWrong", 400},
+		{operationVerifyAttribute, "ExpiredCodeException", "Invalid code provided, please request a code again.", "ErrCodeExpired", 400},
+		{operationVerifyAttribute, "LimitExceededException", "Attempt limit exceeded, please try after some time.", "ErrThrottled", 400},
+		{operationVerifyAttribute, "NotAuthorizedException", "Access Token has expired", "ErrNotAuthorized", 400},
 	}
 	for _, tc := range cases {
 		t.Run(tc.operation+" "+tc.code+" "+tc.message, func(t *testing.T) {

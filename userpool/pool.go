@@ -1,5 +1,5 @@
-// Package userpool is what the portal needs of a user pool: sign up, the custom-auth flow, refresh and sign-out. [Client]
-// is the Amazon Cognito one, over the AWS SDK and without AWS credentials: it calls only operations that an app client may
+// Package userpool is what the portal needs of a user pool: sign up, the custom-auth flow, refresh, sign-out and the person's own attributes.
+// [Client] is the Amazon Cognito one, over the AWS SDK and without AWS credentials: it calls only operations that an app client may
 // call for its users.
 //
 // Create one [Client] per app client with [New] and keep it; it is safe for concurrent use. Tell errors apart by errors.Is
@@ -38,6 +38,20 @@ type Pool interface {
 
 	// User reads the attributes of the user whose access token is given.
 	User(ctx context.Context, accessToken string) (User, error)
+
+	// UpdateAttributes changes attributes of that user. A new phone number or address counts as unverified. It says for which of
+	// them the pool has sent a code by itself, and fails with [ErrAttributeInvalid] for a value that the pool does not take.
+	UpdateAttributes(ctx context.Context, accessToken string, attributes map[string]string) (coded []string, err error)
+
+	// DeleteAttributes takes attributes of that user away.
+	DeleteAttributes(ctx context.Context, accessToken string, names ...string) error
+
+	// SendAttributeCode sends a code to that user's "email" or "phone_number".
+	SendAttributeCode(ctx context.Context, accessToken, attribute string) error
+
+	// VerifyAttribute takes that code. It fails with [ErrCodeWrong], with [ErrCodeExpired] when another one is needed, and with
+	// [ErrThrottled] after too many tries.
+	VerifyAttribute(ctx context.Context, accessToken, attribute, code string) error
 }
 
 // SignUp is a user to create.

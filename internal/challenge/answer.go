@@ -83,6 +83,15 @@ func ParseSMSAnswer(answer string) (SMSAnswer, error) {
 	return a, nil
 }
 
+// Encode is the inverse of [ParseSMSAnswer].
+func (a SMSAnswer) Encode() string {
+	b, err := json.Marshal(map[string]string{"jwt": a.AccessToken, "secretCode": a.SecretCode})
+	if err != nil {
+		panic("challenge: strings always marshal: " + err.Error())
+	}
+	return string(b)
+}
+
 // EncodeBase64 is base64url without padding (RFC 4648, section 5), the form of every binary value in this contract.
 func EncodeBase64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
