@@ -43,7 +43,7 @@ func Main(o Options) {
 			Method:  func(e event) string { return serve.Method(e.Request.ClientMetadata) },
 			Outcome: outcome,
 			Handle: func(ctx context.Context, e event) (event, error) {
-				if err := secret.into(ctx, h); err != nil {
+				if err := secret.Into(ctx, h); err != nil {
 					return e, err
 				}
 				return h.Handle(pooltoken.WithAudience(ctx, e.UserPoolID, e.CallerContext.ClientID), e)

@@ -37,8 +37,8 @@ type Secret struct {
 	loaded bool
 }
 
-// into gives the handler its secret, before the first event. What fails is tried again with the next one.
-func (s *Secret) into(ctx context.Context, h *create.Handler) error {
+// Into gives the handler its secret, before the first event. What fails is tried again with the next one.
+func (s *Secret) Into(ctx context.Context, h *create.Handler) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.loaded {

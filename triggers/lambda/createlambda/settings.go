@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-cognito/passwordless/triggers/create"
 	"github.com/caddy-cognito/passwordless/triggers/lambda/environment"
 	"github.com/caddy-cognito/passwordless/triggers/lambda/pooltoken"
+	"github.com/caddy-cognito/passwordless/triggers/lambda/product"
 )
 
 // The most that numbers of the environment may be.
@@ -17,8 +18,8 @@ const (
 	mostMessages    = 1000
 )
 
-// New makes the handler. Everything that is wrong with the environment is collected in env; the error is of another kind. The handler has
-// its secret once the first event was answered by [Main], or by [Secret].
+// New makes the handler. Everything that is wrong with the environment is collected in env; the error is of another kind. The handler needs
+// its secret before the first event: see [Secret.Into].
 func New(env *environment.Reader, logger *slog.Logger, o Options) (*create.Handler, *Secret, error) {
 	h := &create.Handler{Logger: logger}
 	a, err := account.New(func(name string) string { return env.Text(name, "") })
@@ -46,7 +47,7 @@ func New(env *environment.Reader, logger *slog.Logger, o Options) (*create.Handl
 
 func magicLink(env *environment.Reader, p *parts, o Options) *create.MagicLink {
 	m := &create.MagicLink{
-		Mailer: o.Mailer, Content: o.MailContent, Salt: p.salt(), Product: env.Text("PRODUCT_NAME", ""),
+		Mailer: o.Mailer, Content: o.MailContent, Salt: p.salt(), Product: product.Name(env),
 		AllowedRedirects: env.List("ALLOWED_REDIRECTS"),
 		Lifetime:         env.Seconds("SECONDS_UNTIL_EXPIRY", 15*time.Minute),
 		Between:          env.Seconds("MIN_SECONDS_BETWEEN", time.Minute),

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-cognito/passwordless/triggers/aws/cognito/directory"
 	"github.com/caddy-cognito/passwordless/triggers/aws/ses"
 	"github.com/caddy-cognito/passwordless/triggers/lambda/environment"
+	"github.com/caddy-cognito/passwordless/triggers/lambda/product"
 	"github.com/caddy-cognito/passwordless/triggers/lambda/serve"
 	"github.com/caddy-cognito/passwordless/triggers/notify"
 )
@@ -44,7 +45,7 @@ func Main(o Options) {
 
 // New makes the handler. Everything that is wrong with the environment is collected in env; the error is of another kind.
 func New(env *environment.Reader, logger *slog.Logger, o Options) (*notify.Handler, error) {
-	h := &notify.Handler{Users: o.Users, Mailer: o.Mailer, Content: o.MailContent, Product: env.Text("PRODUCT_NAME", ""), Logger: logger}
+	h := &notify.Handler{Users: o.Users, Mailer: o.Mailer, Content: o.MailContent, Product: product.Name(env), Logger: logger}
 	if h.Users != nil && h.Mailer != nil {
 		return h, nil
 	}

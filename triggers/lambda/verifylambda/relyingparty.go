@@ -15,7 +15,7 @@ func relyingParties(ids, origins, applications []string) []passkey.RelyingParty 
 		rp := passkey.RelyingParty{ID: id}
 		for _, o := range origins {
 			if u, err := url.Parse(o); err == nil && mayUse(u, id) {
-				rp.Origins = append(rp.Origins, u.Scheme+"://"+u.Host)
+				rp.Origins = append(rp.Origins, u.Scheme+"://"+strings.ToLower(u.Host))
 			}
 		}
 		rp.Origins = append(rp.Origins, applications...)
