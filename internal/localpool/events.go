@@ -7,12 +7,12 @@ import (
 )
 
 // preSignUp asks whether the account may be made.
-func (p *Pool) preSignUp(ctx context.Context, s *settings, username string, attributes map[string]string, in signUpInput) (preSignUpResponse, error) {
+func (p *Pool) preSignUp(ctx context.Context, s *settings, source, username string, attributes map[string]string, in signUpInput) (preSignUpResponse, error) {
 	validation := make(map[string]string, len(in.ValidationData))
 	for _, a := range in.ValidationData {
 		validation[a.Name] = a.Value
 	}
-	return invoke[preSignUpResponse](ctx, s, "PreSignUp", s.triggers.PreSignUp, "PreSignUp_SignUp", username,
+	return invoke[preSignUpResponse](ctx, s, "PreSignUp", s.triggers.PreSignUp, source, username,
 		preSignUpRequest{UserAttributes: attributes, ValidationData: validation, ClientMetadata: in.ClientMetadata})
 }
 

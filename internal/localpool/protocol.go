@@ -132,7 +132,10 @@ func (p *Pool) serveOperation(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, found := strings.CutPrefix(r.Header.Get("X-Amz-Target"), targetPrefix)
-	op := operations[name]
+	op, open := operations[name]
+	if !open {
+		op = adminOperations[name]
+	}
 	if !found || op == nil {
 		(&failure{Type: typeUnknownOperation, Message: "The embedded user pool does not support this operation" + named(name) + "."}).write(w)
 		return
@@ -146,6 +149,12 @@ func (p *Pool) serveOperation(w http.ResponseWriter, r *http.Request) {
 		}
 		(&failure{Type: typeSerialization, Message: "The request body could not be read."}).write(w)
 		return
+	}
+	if !open {
+		if err := p.current.Load().checkSignature(r, body); err != nil {
+			p.answerError(w, r, name, err)
+			return
+		}
 	}
 	out, err := op(p, r.Context(), body)
 	if err != nil {

@@ -67,6 +67,10 @@ type Config struct {
 	// RotationGrace is how long a rotated refresh token still works, for retries; at most 60 seconds. Default: 0, not at all.
 	RotationGrace time.Duration
 
+	// AdminKeys sign the operations of administrators (Signature Version 4): access key ID → secret access key. With none, those operations are
+	// refused.
+	AdminKeys map[string]string
+
 	// Triggers replaces single triggers. Default: those of this module, in process.
 	Triggers Triggers
 
@@ -77,7 +81,7 @@ type Config struct {
 
 // SignUpPolicy says who may sign up.
 type SignUpPolicy struct {
-	Mode    string   // "open" (default), "domains" or "closed"
+	Mode    string   // "open" (default), "domains", "invitation" (AdminCreateUser only) or "closed"
 	Domains []string // of mail addresses, for "domains"
 }
 
@@ -119,6 +123,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.RefreshTokenLifetime < c.AccessTokenLifetime {
 		return c, errors.New("the refresh token lifetime must not be shorter than the access token lifetime")
+	}
+	if err := checkKeys(c.AdminKeys); err != nil {
+		return c, err
 	}
 	if _, err := mail.ParseAddress(c.From); err != nil {
 		return c, fmt.Errorf("%q is not a sender address; write no-reply@example.com", c.From)

@@ -62,7 +62,7 @@ func (p *Pool) signUp(ctx context.Context, in signUpInput) (*signUpOutput, error
 	if err != nil {
 		return nil, err
 	}
-	confirmed, err := p.preSignUp(ctx, s, id, attributes, in)
+	confirmed, err := p.preSignUp(ctx, s, "PreSignUp_SignUp", id, attributes, in)
 	if err != nil {
 		return nil, err
 	}
@@ -83,22 +83,27 @@ func (p *Pool) signUp(ctx context.Context, in signUpInput) (*signUpOutput, error
 	if confirmed.AutoConfirmUser {
 		u.Status = statusConfirmed
 	}
-	err = p.db.update(ctx, func(tx *bbolt.Tx) error {
-		if _, taken, err := findUser(tx, attributes["email"], s.Now()); err != nil || taken {
+	if err := p.addUser(ctx, u); err != nil {
+		return nil, err
+	}
+	return &signUpOutput{UserConfirmed: confirmed.AutoConfirmUser, UserSub: u.Sub}, nil
+}
+
+// addUser stores a new user, unless the address belongs to another.
+func (p *Pool) addUser(ctx context.Context, u user) error {
+	return p.db.update(ctx, func(tx *bbolt.Tx) error {
+		email := u.Attributes["email"]
+		if _, taken, err := findUser(tx, email, p.now()); err != nil || taken {
 			if err == nil {
 				err = &failure{Type: typeUsernameExists, Message: "An account with the given email already exists."}
 			}
 			return err
 		}
-		if err := putItem(tx, bucketAliases, joinKey(aliasEmail, fold(attributes["email"])), time.Time{}, u.Username); err != nil {
+		if err := putItem(tx, bucketAliases, joinKey(aliasEmail, fold(email)), time.Time{}, u.Username); err != nil {
 			return err
 		}
 		return putUser(tx, u)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return &signUpOutput{UserConfirmed: confirmed.AutoConfirmUser, UserSub: u.Sub}, nil
 }
 
 // signUpAttributes checks what the person wants to be known as.

@@ -171,8 +171,13 @@ func (p *Pool) SetAccountGroups(ctx context.Context, name string, groups []strin
 		}
 	}
 	sorted := slices.Compact(slices.Sorted(slices.Values(groups)))
-	return p.changeAccount(ctx, name, func(_ *bbolt.Tx, u *user) error {
+	return p.changeAccount(ctx, name, func(tx *bbolt.Tx, u *user) error {
 		u.Groups = sorted
+		for _, g := range sorted {
+			if err := ensureGroup(tx, g, p.now()); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }

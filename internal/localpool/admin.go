@@ -1,0 +1,273 @@
+package localpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// adminOperations are those that need the signature of an administrator's key, as they need IAM permissions in Cognito.
+var adminOperations = map[string]operation{
+	"AdminCreateUser":             serve((*Pool).adminCreateUser),
+	"AdminGetUser":                serve((*Pool).adminGetUser),
+	"AdminDeleteUser":             serve((*Pool).adminDeleteUser),
+	"AdminEnableUser":             serve((*Pool).adminEnableUser),
+	"AdminDisableUser":            serve((*Pool).adminDisableUser),
+	"AdminConfirmSignUp":          serve((*Pool).adminConfirmSignUp),
+	"AdminUpdateUserAttributes":   serve((*Pool).adminUpdateUserAttributes),
+	"AdminUserGlobalSignOut":      serve((*Pool).adminUserGlobalSignOut),
+	"AdminInitiateAuth":           serve((*Pool).adminInitiateAuth),
+	"AdminRespondToAuthChallenge": serve((*Pool).adminRespondToAuthChallenge),
+	"ListUsers":                   serve((*Pool).listUsers),
+	"DescribeUserPool":            serve((*Pool).describeUserPool),
+	"DescribeUserPoolClient":      serve((*Pool).describeUserPoolClient),
+	"CreateGroup":                 serve((*Pool).createGroup),
+	"GetGroup":                    serve((*Pool).getGroup),
+	"DeleteGroup":                 serve((*Pool).deleteGroup),
+	"ListGroups":                  serve((*Pool).listGroups),
+	"ListUsersInGroup":            serve((*Pool).listUsersInGroup),
+	"AdminAddUserToGroup":         serve((*Pool).adminAddUserToGroup),
+	"AdminRemoveUserFromGroup":    serve((*Pool).adminRemoveUserFromGroup),
+	"AdminListGroupsForUser":      serve((*Pool).adminListGroupsForUser),
+}
+
+// seconds is a time as the JSON protocol has it.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+type adminUserInput struct {
+	UserPoolID     string            `json:"UserPoolId"`
+	Username       string            `json:"Username"`
+	UserAttributes []attribute       `json:"UserAttributes"`
+	ClientMetadata map[string]string `json:"ClientMetadata"`
+}
+
+type adminUserOutput struct {
+	Username             string      `json:"Username"`
+	UserAttributes       []attribute `json:"UserAttributes"`
+	UserCreateDate       float64     `json:"UserCreateDate"`
+	UserLastModifiedDate float64     `json:"UserLastModifiedDate"`
+	Enabled              bool        `json:"Enabled"`
+	UserStatus           string      `json:"UserStatus"`
+}
+
+// listedUser is a user in lists and in the answer of AdminCreateUser, which names the attributes otherwise.
+type listedUser struct {
+	Username             string      `json:"Username"`
+	Attributes           []attribute `json:"Attributes"`
+	UserCreateDate       float64     `json:"UserCreateDate"`
+	UserLastModifiedDate float64     `json:"UserLastModifiedDate"`
+	Enabled              bool        `json:"Enabled"`
+	UserStatus           string      `json:"UserStatus"`
+}
+
+func listed(u user) listedUser {
+	return listedUser{
+		Username: u.Username, Attributes: u.attributeList(), UserCreateDate: seconds(u.Created), UserLastModifiedDate: seconds(u.Modified),
+		Enabled: !u.Disabled, UserStatus: u.Status,
+	}
+}
+
+// checkPool compares the user pool ID, as every operation of an administrator does first.
+func (s *settings) checkPool(id string) error {
+	if id == "" {
+		return invalidParameter("Missing required parameter UserPoolId")
+	}
+	if id != s.UserPoolID {
+		return &failure{Type: typeResourceNotFound, Message: "User pool " + clip(id) + " does not exist."}
+	}
+	return nil
+}
+
+// clip bounds what an error repeats of a request.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64]
+	}
+	return s
+}
+
+// adminCreateUser makes an account that can sign in at once: there are no passwords to change first, and no invitation is mailed, because a
+// person signs in with a link anyhow.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html
+func (p *Pool) adminCreateUser(ctx context.Context, in adminUserInput) (map[string]listedUser, error) {
+	s := p.current.Load()
+	if err := s.checkPool(in.UserPoolID); err != nil {
+		return nil, err
+	}
+	if !isEmail(in.Username) {
+		return nil, invalidParameter("Username should be an email.")
+	}
+	if err := checkMetadata(in.ClientMetadata); err != nil {
+		return nil, err
+	}
+	attributes := map[string]string{"email": in.Username}
+	verified := map[string]string{"email_verified": "false"}
+	for _, a := range in.UserAttributes {
+		if err := checkAttribute(a); err != nil {
+			return nil, err
+		}
+		switch a.Name {
+		case "email":
+			if fold(a.Value) != fold(in.Username) {
+				return nil, invalidParameter("Attribute email must be the same as the user name.")
+			}
+		case "email_verified", "phone_number_verified":
+			verified[a.Name] = a.Value
+		case "phone_number":
+			if _, set := verified["phone_number_verified"]; !set {
+				verified["phone_number_verified"] = "false"
+			}
+			attributes[a.Name] = a.Value
+		default:
+			attributes[a.Name] = a.Value
+		}
+	}
+	id, err := newUUID(s.Rand)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.preSignUp(ctx, s, "PreSignUp_AdminCreateUser", id, attributes, signUpInput{ClientMetadata: in.ClientMetadata}); err != nil {
+		return nil, err
+	}
+	maps.Copy(attributes, verified)
+	now := s.Now().UTC()
+	u := user{Username: id, Sub: id, Attributes: attributes, Status: statusConfirmed, Created: now, Modified: now}
+	if err := p.addUser(ctx, u); err != nil {
+		return nil, err
+	}
+	return map[string]listedUser{"User": listed(u)}, nil
+}
+
+// edit finds the account that an administrator names, and does something to it in one durable step.
+func (p *Pool) edit(ctx context.Context, in adminUserInput, change func(tx *bbolt.Tx, u *user) error) (*empty, error) {
+	s := p.current.Load()
+	if err := s.checkPool(in.UserPoolID); err != nil {
+		return nil, err
+	}
+	_, err := p.changeAccount(ctx, in.Username, change)
+	if errors.Is(err, ErrNoAccount) {
+		return nil, errNoUser
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
+}
+
+// lookUp finds the account that an administrator names.
+func (p *Pool) lookUp(poolID, name string) (user, error) {
+	s := p.current.Load()
+	if err := s.checkPool(poolID); err != nil {
+		return user{}, err
+	}
+	u, found, err := p.user(name)
+	if err == nil && !found {
+		err = errNoUser
+	}
+	return u, err
+}
+
+// adminGetUser: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminGetUser.html
+func (p *Pool) adminGetUser(_ context.Context, in adminUserInput) (*adminUserOutput, error) {
+	u, err := p.lookUp(in.UserPoolID, in.Username)
+	if err != nil {
+		return nil, err
+	}
+	l := listed(u)
+	return &adminUserOutput{
+		Username: l.Username, UserAttributes: l.Attributes, UserCreateDate: l.UserCreateDate, UserLastModifiedDate: l.UserLastModifiedDate,
+		Enabled: l.Enabled, UserStatus: l.UserStatus,
+	}, nil
+}
+
+func (p *Pool) adminDeleteUser(ctx context.Context, in adminUserInput) (*empty, error) {
+	u, err := p.lookUp(in.UserPoolID, in.Username)
+	if err != nil {
+		return nil, err
+	}
+	return &empty{}, p.RemoveAccount(ctx, u.Username)
+}
+
+func (p *Pool) adminEnableUser(ctx context.Context, in adminUserInput) (*empty, error) {
+	return p.edit(ctx, in, func(_ *bbolt.Tx, u *user) error {
+		u.Disabled = false
+		return nil
+	})
+}
+
+// adminDisableUser revokes every token, as Cognito does.
+func (p *Pool) adminDisableUser(ctx context.Context, in adminUserInput) (*empty, error) {
+	return p.edit(ctx, in, func(tx *bbolt.Tx, u *user) error {
+		u.Disabled = true
+		return revokeFamilies(tx, u.Username, p.now())
+	})
+}
+
+func (p *Pool) adminConfirmSignUp(ctx context.Context, in adminUserInput) (*empty, error) {
+	return p.edit(ctx, in, func(_ *bbolt.Tx, u *user) error {
+		if u.Status == statusConfirmed {
+			return notAuthorized("User cannot be confirmed. Current status is " + u.Status)
+		}
+		u.Status = statusConfirmed
+		return nil
+	})
+}
+
+// adminUpdateUserAttributes may set whether an address or a number is verified, too.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminUpdateUserAttributes.html
+func (p *Pool) adminUpdateUserAttributes(ctx context.Context, in adminUserInput) (*empty, error) {
+	u, err := p.lookUp(in.UserPoolID, in.Username)
+	if err != nil {
+		return nil, err
+	}
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return changeAttributes(tx, u.Username, in.UserAttributes, p.now()) })
+	if err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
+}
+
+// adminUserGlobalSignOut: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminUserGlobalSignOut.html
+func (p *Pool) adminUserGlobalSignOut(ctx context.Context, in adminUserInput) (*empty, error) {
+	return p.edit(ctx, in, func(tx *bbolt.Tx, u *user) error { return revokeFamilies(tx, u.Username, p.now()) })
+}
+
+type adminInitiateAuthInput struct {
+	UserPoolID string `json:"UserPoolId"`
+	initiateAuthInput
+}
+
+// adminInitiateAuth is InitiateAuth for servers that sign their requests.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminInitiateAuth.html
+func (p *Pool) adminInitiateAuth(ctx context.Context, in adminInitiateAuthInput) (*authOutput, error) {
+	if err := p.current.Load().checkPool(in.UserPoolID); err != nil {
+		return nil, err
+	}
+	return p.initiateAuth(ctx, in.initiateAuthInput)
+}
+
+type adminRespondInput struct {
+	UserPoolID string `json:"UserPoolId"`
+	respondInput
+}
+
+func (p *Pool) adminRespondToAuthChallenge(ctx context.Context, in adminRespondInput) (*authOutput, error) {
+	if err := p.current.Load().checkPool(in.UserPoolID); err != nil {
+		return nil, err
+	}
+	return p.respondToAuthChallenge(ctx, in.respondInput)
+}
+
+// checkKeys refuses keys that no AWS client could use or that could be guessed.
+func checkKeys(keys map[string]string) error {
+	for id, secret := range keys {
+		if len(id) < 3 || len(secret) < 16 {
+			return fmt.Errorf("the administrators' key %q: give it an ID of 3 or more letters and digits, and a secret of 16 or more", clip(id))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package localpool
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// mostListed is what lists return at once, as in Cognito.
+const mostListed = 60
+
+type listUsersInput struct {
+	UserPoolID      string   `json:"UserPoolId"`
+	Limit           int      `json:"Limit"`
+	PaginationToken string   `json:"PaginationToken"`
+	Filter          string   `json:"Filter"`
+	AttributesToGet []string `json:"AttributesToGet"`
+}
+
+type listUsersOutput struct {
+	Users           []listedUser `json:"Users"`
+	PaginationToken string       `json:"PaginationToken,omitempty"`
+}
+
+// filterPattern is Cognito's: an attribute, = or ^= (begins with), a value in quotes.
+var filterPattern = regexp.MustCompile(`^\s*"?([a-z_:]+)"?\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*$`)
+
+// userFilter reads a filter. https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html
+func userFilter(text string) (func(user) bool, error) {
+	if text == "" {
+		return func(user) bool { return true }, nil
+	}
+	m := filterPattern.FindStringSubmatch(text)
+	if m == nil {
+		return nil, invalidParameter("Error while parsing filter.")
+	}
+	name, operator, want := m[1], m[2], strings.ReplaceAll(strings.ReplaceAll(m[3], `\"`, `"`), `\\`, `\`)
+	var value func(user) string
+	switch name {
+	case "username":
+		value = func(u user) string { return u.Username }
+	case "sub":
+		value = func(u user) string { return u.Sub }
+	case "cognito:user_status":
+		value = func(u user) string { return u.Status }
+	case "status":
+		value = func(u user) string {
+			if u.Disabled {
+				return "Disabled"
+			}
+			return "Enabled"
+		}
+	case "email", "phone_number", "name", "given_name", "family_name", "preferred_username":
+		value = func(u user) string { return u.Attributes[name] }
+	default:
+		return nil, invalidParameter("One or more requested attributes cannot be searched by.")
+	}
+	return func(u user) bool {
+		have := value(u)
+		if operator == "^=" {
+			return len(have) >= len(want) && strings.EqualFold(have[:len(want)], want)
+		}
+		return strings.EqualFold(have, want)
+	}, nil
+}
+
+// usersFrom collects users whose names come after a given one, and says whether there are more.
+func usersFrom(tx *bbolt.Tx, after string, limit int, match func(user) bool, now time.Time) (list []user, more bool, err error) {
+	c := tx.Bucket([]byte(bucketUsers)).Cursor()
+	for k, _ := c.Seek([]byte(after)); k != nil; k, _ = c.Next() {
+		if string(k) == after {
+			continue
+		}
+		var u user
+		found, err := getItem(tx, bucketUsers, k, now, &u)
+		if err != nil {
+			return nil, false, err
+		}
+		if !found || !match(u) {
+			continue
+		}
+		if len(list) == limit {
+			return list, true, nil
+		}
+		list = append(list, u)
+	}
+	return list, false, nil
+}
+
+func limitOf(n int) (int, error) {
+	switch {
+	case n < 0 || n > mostListed:
+		return 0, invalidParameter("Limit must be 1 to 60.")
+	case n == 0:
+		return mostListed, nil
+	}
+	return n, nil
+}
+
+// listUsers: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_ListUsers.html
+func (p *Pool) listUsers(_ context.Context, in listUsersInput) (*listUsersOutput, error) {
+	s := p.current.Load()
+	if err := s.checkPool(in.UserPoolID); err != nil {
+		return nil, err
+	}
+	limit, err := limitOf(in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	match, err := userFilter(in.Filter)
+	if err != nil {
+		return nil, err
+	}
+	out := &listUsersOutput{Users: []listedUser{}}
+	err = p.db.view(func(tx *bbolt.Tx) error {
+		list, more, err := usersFrom(tx, in.PaginationToken, limit, match, s.Now())
+		for _, u := range list {
+			out.Users = append(out.Users, only(listed(u), in.AttributesToGet))
+		}
+		if more {
+			out.PaginationToken = list[len(list)-1].Username
+		}
+		return err
+	})
+	return out, err
+}
+
+func only(u listedUser, names []string) listedUser {
+	if len(names) == 0 {
+		return u
+	}
+	var kept []attribute
+	for _, a := range u.Attributes {
+		for _, name := range names {
+			if a.Name == name {
+				kept = append(kept, a)
+			}
+		}
+	}
+	u.Attributes = kept
+	return u
+}
+
+type describePoolInput struct {
+	UserPoolID string `json:"UserPoolId"`
+	ClientID   string `json:"ClientId"`
+}
+
+// describeUserPool tells what of a Cognito pool's settings there is here.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_DescribeUserPool.html
+func (p *Pool) describeUserPool(_ context.Context, in describePoolInput) (map[string]any, error) {
+	s := p.current.Load()
+	if err := s.checkPool(in.UserPoolID); err != nil {
+		return nil, err
+	}
+	users := 0
+	err := p.db.view(func(tx *bbolt.Tx) error {
+		users = tx.Bucket([]byte(bucketUsers)).Stats().KeyN
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"UserPool": map[string]any{
+		"Id": s.UserPoolID, "Name": s.Product, "Arn": "arn:aws:cognito-idp:" + s.Region + ":000000000000:userpool/" + s.UserPoolID,
+		"CreationDate": seconds(p.identity.Created), "LastModifiedDate": seconds(p.identity.Created), "EstimatedNumberOfUsers": users,
+		"UsernameAttributes": []string{"email"}, "UsernameConfiguration": map[string]bool{"CaseSensitive": false}, "MfaConfiguration": "OFF",
+		"AdminCreateUserConfig": map[string]bool{"AllowAdminCreateUserOnly": s.SignUp.Mode == "invitation" || s.SignUp.Mode == "closed"},
+		"LambdaConfig":          map[string]string{}, "UserPoolTier": "ESSENTIALS",
+	}}, nil
+}
+
+// describeUserPoolClient tells the client's secret too, as Cognito does to who may ask.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_DescribeUserPoolClient.html
+func (p *Pool) describeUserPoolClient(_ context.Context, in describePoolInput) (map[string]any, error) {
+	s := p.current.Load()
+	if err := s.checkPool(in.UserPoolID); err != nil {
+		return nil, err
+	}
+	if err := s.checkClient(in.ClientID); err != nil {
+		return nil, err
+	}
+	client := map[string]any{
+		"UserPoolId": s.UserPoolID, "ClientId": s.ClientID, "ClientName": s.Product,
+		"CreationDate": seconds(p.identity.Created), "LastModifiedDate": seconds(p.identity.Created),
+		"ExplicitAuthFlows":   []string{"ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"},
+		"AccessTokenValidity": int(s.AccessTokenLifetime / time.Second), "IdTokenValidity": int(s.AccessTokenLifetime / time.Second),
+		"RefreshTokenValidity":  int(s.RefreshTokenLifetime / time.Second),
+		"TokenValidityUnits":    map[string]string{"AccessToken": "seconds", "IdToken": "seconds", "RefreshToken": "seconds"},
+		"AuthSessionValidity":   int(s.SessionLifetime / time.Minute),
+		"EnableTokenRevocation": true, "PreventUserExistenceErrors": "ENABLED",
+	}
+	if s.ClientSecret != "" {
+		client["ClientSecret"] = s.ClientSecret
+	}
+	if s.RotateRefresh {
+		client["RefreshTokenRotation"] = map[string]any{"Feature": "ENABLED", "RetryGracePeriodSeconds": int(s.RotationGrace / time.Second)}
+	}
+	return map[string]any{"UserPoolClient": client}, nil
+}
