@@ -41,6 +41,10 @@ type Guard struct {
 	// Factors that must have passed not long ago; all of the rules that cover a request must be met. Default: none.
 	StepUp []StepUpRule `json:"step_up,omitempty"`
 
+	// Lets the upstream ask for a step-up, too, by answering 401 with the challenge of RFC 9470 (`WWW-Authenticate: Bearer
+	// error="insufficient_user_authentication"`, with acr_values and max_age if it likes). Default: its answers pass as they are.
+	UpstreamStepUp bool `json:"upstream_step_up,omitempty"`
+
 	// The largest form, in bytes, that is kept while its sender steps up; at most 16 MiB. A larger one has to be filled in again.
 	// Negative: none is kept. Default: 1 MiB.
 	KeepBody int64 `json:"keep_body,omitempty"`
@@ -149,7 +153,10 @@ func (g *Guard) bind(app *App, config *Realm) error {
 	if err := g.prepareCredentials(); err != nil {
 		return err
 	}
-	if g.EndpointsOnly && (len(g.Bearer)+len(g.UpstreamBearer)+len(g.basic)+len(g.StepUp)+len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
+	if g.remote && g.UpstreamStepUp {
+		return errors.New("step_up upstream: the upstream's answers do not come this way")
+	}
+	if g.EndpointsOnly && (g.UpstreamStepUp || len(g.Bearer)+len(g.UpstreamBearer)+len(g.basic)+len(g.StepUp)+len(g.Allow)+len(g.Deny)+len(g.Bypass)+len(g.Headers) > 0) {
 		return errors.New("endpoints_only guards nothing, so it takes no rules")
 	}
 	family, _, err := guardFamilies.LoadOrNew(familyKey{app, g.realmName()}, func() (caddy.Destructor, error) { return new(guardFamily), nil })
@@ -244,6 +251,11 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 			r.Header[h.name] = []string{headerValue(values[0])}
 		} else if len(values) > 1 {
 			r.Header[h.name] = []string{headerList(values)}
+		}
+	}
+	if g.UpstreamStepUp {
+		if err := g.awaitDemand(v, w, r); err != nil {
+			return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading a form: %w", err))
 		}
 	}
 	return v.pass(w, r, next)

@@ -202,7 +202,9 @@ func claimed(r *http.Request) (sealed string) {
 }
 
 // namesForm is a cheap look at whether claimed and withoutClaim are worth it.
-func namesForm(r *http.Request) bool { return strings.Contains(originalURL(r).RawQuery, keptParam+"=") }
+func namesForm(r *http.Request) bool {
+	return strings.Contains(r.URL.RawQuery, keptParam+"=") || r.Method == http.MethodPost && strings.Contains(originalURL(r).RawQuery, keptParam+"=")
+}
 
 func withoutClaim(query string) string {
 	var kept []string

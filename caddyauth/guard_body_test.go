@@ -45,7 +45,7 @@ func (g *guarded) received() *[]string {
 }
 
 func describe(r *http.Request, body []byte) string {
-	return r.Method + " " + r.RequestURI + " " + r.Header.Get("Content-Type") + " " + string(body)
+	return r.Method + " " + r.URL.RequestURI() + " " + r.Header.Get("Content-Type") + " " + string(body)
 }
 
 // keptFlow posts r, which needs a step-up, and returns where the portal is to lead back to.

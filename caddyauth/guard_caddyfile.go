@@ -46,6 +46,7 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		step_up <max_age> [<factor...>] {
 //			methods <method...>
 //		}
+//		step_up upstream
 //		keep_body <size>|off
 //		bearer  id|access
 //		upstream_bearer id|access
@@ -161,6 +162,10 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 func (g *Guard) unmarshalStepUp(d *caddyfile.Dispenser, args []string) error {
 	if len(args) == 0 {
 		return d.Err("step_up takes an age and factors, as in `step_up 5m passkey sms`")
+	}
+	if len(args) == 1 && args[0] == "upstream" {
+		g.UpstreamStepUp = true
+		return nil
 	}
 	age, err := caddy.ParseDuration(args[0])
 	if err != nil {

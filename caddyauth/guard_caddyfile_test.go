@@ -42,6 +42,7 @@ func TestGuardCaddyfile(t *testing.T) {
 		{"keep huge bodies", "passwordless_guard {\n keep_body 1GiB\n}", "is not a size"},
 		{"keep 17 MiB", "passwordless_guard {\n keep_body 17MiB\n}", "up to 16MiB"},
 		{"keep nothing", "passwordless_guard {\n keep_body 0\n}", "is not a size"},
+		{"step_up upstream", "passwordless_guard {\n step_up upstream\n}", `{"upstream_step_up":true}`},
 		{"expression", "passwordless_guard {\n allow claim department matches [a\n}", "not a regular expression"},
 		{"factor", "passwordless_guard {\n allow factor password\n}", "not a factor"},
 		{"comparison alone", "passwordless_guard {\n allow claim department matches\n}", "at least one value"},

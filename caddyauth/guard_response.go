@@ -18,6 +18,8 @@ type privateWriter struct {
 	shared    bool // no service worker may widen its scope over the portal
 	cookieSet bool // we sent a Set-Cookie
 	done      bool
+	demands             // of the upstream, where a guard listens to them
+	replaced  bool      // we answer instead of the upstream
 	values    [2]string // backing of the headers we add, to save allocations
 }
 
@@ -39,7 +41,7 @@ func (v *visit) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 }
 
 func (p *privateWriter) finish() {
-	if p.done {
+	if p.done || p.replaced {
 		return
 	}
 	p.done = true
@@ -85,6 +87,13 @@ func (p *privateWriter) makePrivate(h http.Header) {
 
 // WriteHeader implements [http.ResponseWriter]. Informational responses pass as they are, except 101, which is final.
 func (p *privateWriter) WriteHeader(status int) {
+	if p.replaced {
+		return
+	}
+	if d := p.upstreamDemand(status); d != nil {
+		p.answerDemand(d)
+		return
+	}
 	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
 		p.finish()
 	}
@@ -93,6 +102,9 @@ func (p *privateWriter) WriteHeader(status int) {
 
 // Write implements [http.ResponseWriter].
 func (p *privateWriter) Write(b []byte) (int, error) {
+	if p.replaced {
+		return len(b), nil
+	}
 	p.finish()
 	if p.visit.stream.over.Load() {
 		return 0, errStreamEnded
@@ -102,6 +114,9 @@ func (p *privateWriter) Write(b []byte) (int, error) {
 
 // ReadFrom implements [io.ReaderFrom], so that file_server keeps sendfile.
 func (p *privateWriter) ReadFrom(r io.Reader) (int64, error) {
+	if p.replaced {
+		return io.Copy(io.Discard, r)
+	}
 	p.finish()
 	if p.visit.stream.over.Load() {
 		return 0, errStreamEnded

@@ -1,0 +1,148 @@
+package caddyauth
+
+import (
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/internal/token"
+)
+
+// wanting is an upstream that takes what it is sent and then asks for a step-up, until satisfied.
+func (g *guarded) wanting(challenge string, satisfied func() bool) *[]string {
+	bodies := g.received()
+	note := g.upstream
+	g.upstream = func(w http.ResponseWriter, r *http.Request) {
+		note(w, r)
+		if satisfied() {
+			_, _ = io.WriteString(w, "done")
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Content-Length", "14")
+		w.Header().Set("WWW-Authenticate", challenge)
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, "upstream's own")
+	}
+	return bodies
+}
+
+const upstreamChallenge = `Bearer error="insufficient_user_authentication", acr_values="urn:other sms", max_age=120`
+
+func never() bool { return false }
+
+func TestUpstreamAsksForAStepUp(t *testing.T) {
+	g := newGuarded(t)
+	guard := g.guard(Guard{UpstreamStepUp: true})
+	s, cookie := g.signIn("alice", appOrigin)
+	g.wanting(upstreamChallenge, never)
+
+	w := g.serve(navigation(appOrigin+"/reports?x=1", cookie), guard)
+	flow := g.stepUpFlow(w.Header().Get("Location"))
+	if w.Code != http.StatusFound || w.Body.Len() != 0 || flow.Return != appOrigin+"/reports?x=1" || flow.StepUp.MaxAge != 2*time.Minute ||
+		!reflect.DeepEqual(flow.StepUp.Factors, []session.Factor{session.SMS}) || w.Header().Get("Content-Length") != "" {
+		t.Errorf("%d %v %+v", w.Code, w.Header(), flow.StepUp)
+	}
+	w = g.serve(script(appOrigin+"/api", cookie), guard)
+	if w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), `"step_up_url"`) || strings.Contains(w.Body.String(), "upstream's own") ||
+		len(w.Header()["Www-Authenticate"]) != 1 || w.Header().Get("Content-Type") != "application/json" {
+		t.Errorf("script: %d %s %v", w.Code, w.Body, w.Header())
+	}
+	// Whoever has done what is asked sees what the upstream says: no circle.
+	_, fresh := g.steppedUp(s, session.SMS)
+	if w := g.serve(navigation(appOrigin+"/reports", fresh), guard); w.Code != http.StatusUnauthorized || w.Body.String() != "upstream's own" {
+		t.Errorf("met already: %d %s", w.Code, w.Body)
+	}
+	// Without the option the upstream's answer is its own affair.
+	if w := g.serve(navigation(appOrigin+"/reports", cookie), g.guard(Guard{})); w.Body.String() != "upstream's own" {
+		t.Errorf("not asked to listen: %d %s", w.Code, w.Body)
+	}
+}
+
+// The upstream has read the form by the time it asks; it is kept all the same.
+func TestFormSurvivesAStepUpThatTheUpstreamAsksFor(t *testing.T) {
+	g := newGuarded(t)
+	guard := g.guard(Guard{UpstreamStepUp: true})
+	s, cookie := g.signIn("alice", appOrigin)
+	fresh := false
+	bodies := g.wanting(upstreamChallenge, func() bool { return fresh })
+	w := g.serve(form(appOrigin+"/pay", urlencoded, "amount=5", cookie), guard)
+	flow := g.stepUpFlow(w.Header().Get("Location"))
+	if w.Code != http.StatusSeeOther || flow.StepUp.Kept == "" {
+		t.Fatalf("%d %+v", w.Code, flow.StepUp)
+	}
+	_, cookie = g.steppedUp(s, session.SMS)
+	fresh = true
+	if w := g.serve(g.sendAgain(flow, cookie, guard), guard); w.Code != http.StatusOK || w.Body.String() != "done" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if len(*bodies) != 2 || (*bodies)[0] != (*bodies)[1] {
+		t.Errorf("upstream got %q", *bodies)
+	}
+	// One that is too large to keep reaches the upstream whole.
+	small := g.guard(Guard{UpstreamStepUp: true, KeepBody: 10})
+	long := form(appOrigin+"/pay", urlencoded, strings.Repeat("a", 100), cookie)
+	long.ContentLength = -1
+	if w := g.serve(long, small); w.Code != http.StatusOK || !strings.HasSuffix((*bodies)[2], strings.Repeat("a", 100)) {
+		t.Errorf("%d %q", w.Code, *bodies)
+	}
+}
+
+// An upstream's words decide over nothing but a step-up: other answers pass, and a client with a token is sent to no page.
+func TestUpstreamAnswersThatAskForNoStepUp(t *testing.T) {
+	g := newGuarded(t)
+	g.acceptTokens()
+	guard := g.guard(Guard{UpstreamStepUp: true, Bearer: "access"})
+	_, cookie := g.signIn("alice", appOrigin)
+	for _, challenge := range []string{
+		"", `Basic realm="x"`, `Bearer error="invalid_token"`, `Bearer error="insufficient_user_authentication`, `Bearer`,
+		`Bearer error="invalid_token", error="insufficient_user_authentication"`, `BearerX error="insufficient_user_authentication"`,
+	} {
+		g.wanting(challenge, never)
+		if w := g.serve(navigation(appOrigin+"/", cookie), guard); w.Code != http.StatusUnauthorized || w.Body.String() != "upstream's own" {
+			t.Errorf("%q: %d %s", challenge, w.Code, w.Body)
+		}
+	}
+	g.wanting(`Bearer error="insufficient_user_authentication"`, never)
+	w := g.serve(client(appOrigin+"/", g.token(token.Access, nil)), guard)
+	if w.Code != http.StatusUnauthorized || strings.Contains(w.Body.String(), "step_up_url") || w.Header().Get("Location") != "" {
+		t.Errorf("token: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestBearerParameters(t *testing.T) {
+	for line, want := range map[string]map[string]string{
+		`Bearer realm="a b", error=x,max_age = 5`: {"realm": "a b", "error": "x", "max_age": "5"},
+		`bearer a="q\"\\, b=c"`:                   {"a": `q"\, b=c`},
+		`Bearer a=`:                               {"a": ""},
+		`Bearer a="x" b="y"`:                      nil,
+		`Bearer a="x", Basic realm="y"`:           nil,
+		`Bearer abc`:                              nil,
+		`Digest a=b`:                              nil,
+	} {
+		if got, ok := bearerParameters(line); ok != (want != nil) || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+}
+
+func FuzzBearerParameters(f *testing.F) {
+	for _, seed := range []string{upstreamChallenge, `Bearer a="b\"c"`, `Bearer a=b, c`, `Bearer ,,,`, `Bearer a="`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		parameters, ok := bearerParameters(line)
+		if !ok && parameters != nil {
+			t.Errorf("%q: %v beside a refusal", line, parameters)
+		}
+		for name := range parameters {
+			if name == "" || name != strings.ToLower(name) {
+				t.Errorf("%q: name %q", line, name)
+			}
+		}
+	})
+}
