@@ -93,12 +93,13 @@ func (r *Rule) validateClaim(known func(string) bool) error {
 		return nil
 	}
 	for _, value := range r.Values {
-		pattern, err := regexp.Compile(`\A(?:` + value + `)\z`)
-		if err == nil {
-			_, err = regexp.Compile(value) // one that only closes our group is none
-		}
+		_, err := regexp.Compile(value) // alone, for one that only closes our group is none
 		if err != nil {
 			return fmt.Errorf("claim: %q is not a regular expression (RE2): %w", value, err)
+		}
+		pattern, err := regexp.Compile(`\A(?:` + value + `)\z`)
+		if err != nil {
+			return fmt.Errorf("claim: %q cannot be matched from beginning to end: %w", value, err)
 		}
 		r.patterns = append(r.patterns, pattern)
 	}
