@@ -220,15 +220,15 @@ func (p *Passkeys) unmarshal(d *caddyfile.Dispenser) error {
 func (r *Realm) unmarshalSignUp(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return d.Err("sign_up takes a mode: open, closed, or domains with the domains")
+		return d.Err("sign_up takes a mode: open, invitation, closed, or domains with the domains")
 	}
 	r.SignUp = &SignUp{Mode: args[0]}
 	if len(args) > 1 {
 		r.SignUp.Domains = args[1:]
 	}
 	switch {
-	case args[0] != SignUpOpen && args[0] != SignUpClosed && args[0] != SignUpDomains:
-		return d.Errf("sign_up: %q is not a mode: use open, closed, or domains with the domains", args[0])
+	case args[0] != SignUpOpen && args[0] != SignUpInvitation && args[0] != SignUpClosed && args[0] != SignUpDomains:
+		return d.Errf("sign_up: %q is not a mode: use open, invitation, closed, or domains with the domains", args[0])
 	case args[0] == SignUpDomains && len(args) == 1:
 		return d.Err("sign_up domains needs at least one domain, as in `sign_up domains example.com`")
 	case args[0] != SignUpDomains && len(args) > 1:

@@ -21,6 +21,8 @@ const (
 	SignUpOpen    = "open"    // anyone with an e-mail address
 	SignUpDomains = "domains" // addresses of the listed domains
 	SignUpClosed  = "closed"  // nobody; users are made by the operator
+	// SignUpInvitation is closed too, but the user pool lets administrators create users (AdminCreateUser).
+	SignUpInvitation = "invitation"
 )
 
 // Defaults of a realm.
@@ -121,7 +123,7 @@ type MagicLink struct {
 
 // SignUp says who may create an account.
 type SignUp struct {
-	// "open", "domains" or "closed". Default: "closed".
+	// "open", "domains", "invitation" (only administrators create users, by AdminCreateUser) or "closed". Default: "closed".
 	Mode string `json:"mode,omitempty"`
 
 	// E-mail domains for the mode "domains", such as "example.com". Subdomains are not included.
@@ -312,7 +314,7 @@ func (r *Realm) checkSignUp() error {
 		r.SignUp = &SignUp{Mode: SignUpClosed}
 	}
 	switch r.SignUp.Mode {
-	case SignUpOpen, SignUpClosed, "":
+	case SignUpOpen, SignUpInvitation, SignUpClosed, "":
 		if len(r.SignUp.Domains) > 0 {
 			return fmt.Errorf("sign_up %s takes no domains; write `sign_up domains %s`", r.SignUp.Mode, strings.Join(r.SignUp.Domains, " "))
 		}
@@ -321,12 +323,12 @@ func (r *Realm) checkSignUp() error {
 			return errors.New("sign_up domains needs at least one domain, as in `sign_up domains example.com`")
 		}
 	default:
-		return fmt.Errorf("sign_up: %q is not a mode: use open, domains or closed", r.SignUp.Mode)
+		return fmt.Errorf("sign_up: %q is not a mode: use open, domains, invitation or closed", r.SignUp.Mode)
 	}
 	if r.SignUp.Mode == "" {
 		r.SignUp.Mode = SignUpClosed
 	}
-	if r.SignUp.Mode != SignUpClosed && r.MagicLink == nil {
+	if (r.SignUp.Mode == SignUpOpen || r.SignUp.Mode == SignUpDomains) && r.MagicLink == nil {
 		return fmt.Errorf("sign_up %s needs `magic_link`: a new user proves the address by the link", r.SignUp.Mode)
 	}
 	if enforcer, ok := r.userPool.(SignUpEnforcer); ok && r.SignUp.Mode != SignUpOpen && !enforcer.EnforcesSignUp() {

@@ -47,7 +47,8 @@ func poolCommand() *cobra.Command {
 	f.StringSliceVar(&s.Origins, "origin", []string{"http://localhost:3000"}, "Origins that may use passkeys")
 	f.StringSliceVar(&s.RedirectURIs, "redirect-uri", nil, "Where magic links may point; without one there are none")
 	f.StringSliceVar(&s.Hosts, "host", nil, "Host names, beside the loopback ones, under which the pool is reached")
-	f.StringVar(&s.SignUp, "sign-up", "open", "Who may sign up: open or closed")
+	f.StringVar(&s.SignUp, "sign-up", "open", "Who may sign up: open, invitation or closed")
+	f.StringVar(&s.AdminKey, "admin-key", "", "Access key ID of administrators, who sign their operations; its secret is in "+adminSecretVariable)
 	f.StringVar(&s.Inbox, "inbox", "", "Address of a page that shows mails and text messages, such as 127.0.0.1:8025")
 	f.BoolVar(&s.Public, "public", false, "Allow addresses that other machines can reach")
 	return cmd

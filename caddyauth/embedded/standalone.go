@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +27,12 @@ type standalone struct {
 	Hosts        []string // names, beside the loopback ones, under which it may be reached
 	SignUp       string
 	Inbox        string
-	Public       bool // may listen where other machines can reach it
+	AdminKey     string // ID of the key that signs administrators' operations; its secret is in the environment
+	Public       bool   // may listen where other machines can reach it
 }
+
+// adminSecretVariable holds the secret of --admin-key: on the command line every user of the machine could read it.
+const adminSecretVariable = "PASSWORDLESS_ADMIN_SECRET" // #nosec G101 -- a name
 
 // ready is printed, as one line of JSON, when the protocol is served.
 type ready struct {
@@ -61,6 +66,13 @@ func (s *standalone) config() (localpool.Config, error) {
 		s.Hosts = append(s.Hosts, host)
 	}
 	c := localpool.Config{Path: path, RedirectURIs: s.RedirectURIs, PublicClient: true, SignUp: localpool.SignUpPolicy{Mode: s.SignUp}, InboxHosts: s.Hosts}
+	if s.AdminKey != "" {
+		secret := os.Getenv(adminSecretVariable)
+		if secret == "" {
+			return localpool.Config{}, fmt.Errorf("--admin-key: its secret is missing: put it into the environment variable %s", adminSecretVariable)
+		}
+		c.AdminKeys = map[string]string{s.AdminKey: secret}
+	}
 	for _, id := range s.RPIDs {
 		c.AddRelyingParty(id, s.Origins)
 	}

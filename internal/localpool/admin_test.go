@@ -282,7 +282,7 @@ func TestForgedSignatures(t *testing.T) {
 func TestNoAdministrator(t *testing.T) {
 	p := openPool(t, testConfig(t, newClock()))
 	_, err := administrator(p, adminID, adminSecret, p.Region()).ListUsers(t.Context(), &cognito.ListUsersInput{UserPoolId: aws.String(p.UserPoolID())})
-	refused(t, err, "AccessDeniedException", "admin_key")
+	refused(t, err, "AccessDeniedException", "--admin-key")
 	for id, secret := range map[string]string{"": adminSecret, "operator": "", "admin": "short"} {
 		c := testConfig(t, newClock())
 		c.AdminKeys = map[string]string{id: secret}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ var (
 	errUnknownKey       = &failure{Type: "UnrecognizedClientException", Message: "The security token included in the request is invalid.", status: http.StatusForbidden}
 	errSignature        = &failure{Type: "InvalidSignatureException", Message: "The request signature we calculated does not match the signature you provided.", status: http.StatusForbidden}
 	errSignatureExpired = &failure{Type: "InvalidSignatureException", Message: "Signature expired or not yet current: the clocks are more than five minutes apart.", status: http.StatusForbidden}
-	errNoAdmin          = &failure{Type: "AccessDeniedException", Message: "This user pool has no key for administrators: configure admin_key.", status: http.StatusForbidden}
+	errNoAdmin          = &failure{Type: "AccessDeniedException", Message: "This user pool has no key for administrators: start it with --admin-key.", status: http.StatusForbidden}
 )
 
 // authorization is the header of Signature Version 4.
@@ -44,7 +45,7 @@ func (s *settings) checkSignature(r *http.Request, body []byte) error {
 		return errUnsigned
 	}
 	m := authorization.FindStringSubmatch(headers[0])
-	if m == nil || r.URL.RawQuery != "" || r.Header.Get("X-Amz-Security-Token") != "" {
+	if m == nil || r.URL.RawQuery != "" || r.URL.Path != "/" || r.Header.Get("X-Amz-Security-Token") != "" {
 		return errUnsigned
 	}
 	key, date, region, service, signed := m[1], m[2], m[3], m[4], strings.Split(m[5], ";")
@@ -81,11 +82,7 @@ func (s *settings) checkSignature(r *http.Request, body []byte) error {
 
 // signedPart is the request as it was signed: the headers that the signature names, and no other.
 func signedPart(r *http.Request, signed []string) (*http.Request, error) {
-	again, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+r.Host+r.URL.EscapedPath(), http.NoBody)
-	if err != nil {
-		return nil, errSignature
-	}
-	again.Host = r.Host
+	again := &http.Request{Method: r.Method, Host: r.Host, URL: &url.URL{Scheme: "http", Host: r.Host, Path: "/"}, Header: make(http.Header)}
 	for _, name := range signed {
 		switch name {
 		case "host", "x-amz-date":
