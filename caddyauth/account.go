@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -44,11 +45,18 @@ func (v *portalVisit) getAccount() error {
 		RelyingPartyID: v.rt.config.passkeys.RelyingParties[0].ID,
 		Applications:   v.rt.config.Applications,
 	}
-	if v.r.URL.Query().Get("notice") == "session_ended" {
-		page.Notice = "session_ended"
+	if notice := v.r.URL.Query().Get("notice"); slices.Contains(accountNotices, notice) {
+		page.Notice = notice
 	}
+	if page.Phone, page.PhoneVerified, err = v.phoneRow(s); err != nil {
+		v.rt.logger.Warn("asking the pool for a phone number", zap.Error(err), zap.String("reference", reference(v.r)))
+	}
+	page.PhoneOffered = v.rt.config.SMSStepUp && err == nil
 	return v.page(http.StatusOK, page)
 }
+
+// accountNotices are what the account page can say after a change.
+var accountNotices = []string{"session_ended", "phone_verified", "phone_removed"}
 
 // accountSignIn is the sign-in page that leads back to the account page.
 func (v *portalVisit) accountSignIn() (string, error) {

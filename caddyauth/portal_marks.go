@@ -19,6 +19,7 @@ const (
 	markFlow      = "portal-flow"      // a flow that was finished by its link, and by which browser
 	markLink      = "portal-link"      // a link that was used
 	markSent      = "portal-sent"      // when the newest link to an address went out
+	markPhone     = "portal-phone"     // a phone number that was verified a moment ago
 	markTarget    = "portal-target"    // where a flow leads whose address is too long for a mail
 	proofPurpose  = "portal-proof"     // a re-authentication
 )
@@ -67,10 +68,34 @@ func (rt *realm) recall(ctx context.Context, purpose, id string, into any) (bool
 }
 
 // first reports whether nobody, in any process, has asked this before within lifetime. Errors mean that it cannot be said.
-func (rt *realm) first(ctx context.Context, purpose, id string, lifetime time.Duration) (bool, error) {
+func (rt *realm) first(ctx context.Context, purpose, id string, lifetime time.Duration) (fresh bool, err error) {
+	err = rt.alone(ctx, purpose, id, func(ctx context.Context) error {
+		var seen bool
+		known, err := rt.recall(ctx, purpose, id, &seen)
+		if err != nil || known {
+			return err
+		}
+		fresh = true
+		return rt.remember(ctx, purpose, id, true, lifetime)
+	})
+	return fresh && err == nil, err
+}
+
+// known reports whether a fact is remembered, never absent for a moment as with recall: it may decide over access.
+func (rt *realm) known(ctx context.Context, purpose, id string) (known bool, err error) {
+	err = rt.alone(ctx, purpose, id, func(ctx context.Context) error {
+		var value any
+		known, err = rt.recall(ctx, purpose, id, &value)
+		return err
+	})
+	return known, err
+}
+
+// alone does something about a fact while nobody else, in any process, does.
+func (rt *realm) alone(ctx context.Context, purpose, id string, do func(context.Context) error) error {
 	name := "passwordless_" + hex.EncodeToString(rt.sessions.Keys.MAC(purpose, []byte(rt.name), []byte(id)))
 	if err := rt.sessions.Storage.Lock(ctx, name); err != nil {
-		return false, fmt.Errorf("%w: %w", session.ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", session.ErrUnavailable, err)
 	}
 	ctx = context.WithoutCancel(ctx)
 	defer func() {
@@ -78,10 +103,5 @@ func (rt *realm) first(ctx context.Context, purpose, id string, lifetime time.Du
 			rt.logger.Warn("unlocking a mark", zap.Error(err))
 		}
 	}()
-	var seen bool
-	known, err := rt.recall(ctx, purpose, id, &seen)
-	if err != nil || known {
-		return false, err
-	}
-	return true, rt.remember(ctx, purpose, id, true, lifetime)
+	return do(ctx)
 }

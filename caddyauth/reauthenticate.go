@@ -34,6 +34,7 @@ const (
 const (
 	proofAdd    = "add"
 	proofDelete = "delete"
+	proofPhone  = "phone"
 )
 
 // errReauthenticate says that the session alone does not do for what was asked.
@@ -111,7 +112,7 @@ func proofFor(s session.Session, purpose, credential string) (proof, error) {
 	invalid := failure{status: http.StatusBadRequest, code: "invalid", cause: errors.New("purpose and credentialId do not fit")}
 	p := proof{Session: s.ID, Purpose: purpose}
 	switch purpose {
-	case proofAdd:
+	case proofAdd, proofPhone:
 		return p, nil
 	case proofDelete:
 		id, err := challenge.DecodeBase64(credential)

@@ -33,27 +33,6 @@ type smsState struct {
 	Issued   time.Time `json:"t"`
 }
 
-// verifiedPhone is the person's number, where codes can go to it; "" where they cannot.
-func (v *portalVisit) verifiedPhone(ctx context.Context, s session.Session) (string, error) {
-	if !v.rt.config.SMSStepUp {
-		return "", nil
-	}
-	tokens, err := v.rt.sessions.Tokens(ctx, s)
-	if err != nil {
-		return "", stepUpFailure(err)
-	}
-	user, err := v.rt.pool.User(ctx, tokens.Access)
-	switch {
-	case errors.Is(err, userpool.ErrNotAuthorized):
-		return "", nil // the pool has ended these tokens; whatever comes next says so
-	case err != nil:
-		return "", err
-	case user.Attributes["phone_number_verified"] != "true":
-		return "", nil
-	}
-	return user.Attributes["phone_number"], nil
-}
-
 // postSendCode has the pool send a code. Where it goes is for the pool to know; the page learns the last digits.
 func (v *portalVisit) postSendCode() error {
 	var in struct {

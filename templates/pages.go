@@ -12,6 +12,8 @@ import "time"
 //	account      #add-passkey #suggestion #suggestion-add #suggestion-refuse #passkeys
 //	             .passkey[data-id] with .name .rename .delete, form.renaming with input[name=name] .save .cancel-rename
 //	             dialog#confirm with #confirm-delete #confirm-cancel
+//	             #change-phone #phone-form #phone #phone-send #phone-code-form #phone-code #phone-verify #phone-resend #phone-number
+//	             #verify-phone #remove-phone
 //	             .session[data-id] with .end-session, #sign-out-everywhere #sign-out
 //	sign-out     #sign-out
 //	signed-out   #sign-in
@@ -85,6 +87,9 @@ type AccountPage struct {
 	FIDO2Base      string // path of the FIDO2 API; "": Base + "fido2/"
 	Notice         string // code, or ""
 	Applications   []string
+	PhoneOffered   bool   // a phone number is of use here
+	Phone          string // masked, or ""
+	PhoneVerified  bool
 }
 
 // PasskeyRow is one passkey on the account page.

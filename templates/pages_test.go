@@ -47,7 +47,7 @@ func TestIdsForBrowserTests(t *testing.T) {
 		"check-mail": {"resend", "other-address", "notice"},
 		"step-up":    {"passkey-button", "send-code", "code-form", "code", "verify-code", "resend-code", "phone", "send-link", "notice"},
 		"link":       {"continue", "notice"},
-		"account":    {"add-passkey", "sign-out", "sign-out-everywhere", "confirm-delete", "notice"},
+		"account":    {"change-phone", "phone", "phone-send", "phone-code", "phone-verify", "phone-resend", "remove-phone", "add-passkey", "sign-out", "sign-out-everywhere", "confirm-delete", "notice"},
 		"sign-out":   {"sign-out", "notice"},
 	} {
 		html := render(t, pages, "en", samples()[name])
@@ -190,7 +190,8 @@ func TestNoticesAreDistinct(t *testing.T) {
 		for _, code := range []string{"no_passkey", "cancelled", "link_expired", "link_used", "link_replaced", "link_malformed", "link_elsewhere",
 			"too_many", "unavailable", "expired_flow", "wrong_account", "invalid", "reauthentication_required", "unknown_credential",
 			"cookies_refused", "handoff_failed", "not_found", "forbidden", "internal", "sign_up_closed", "email_invalid", "cross_origin",
-			"code_wrong", "code_spent", "code_sent", "step_up_other", "step_up_elsewhere"} {
+			"code_wrong", "code_spent", "code_sent", "step_up_other", "step_up_elsewhere",
+			"phone_invalid", "phone_verified", "phone_removed"} {
 			text := pages.Text(lang, code)
 			if text == "" || seen[text] != "" {
 				t.Errorf("%s in %s reads as %s: %q", code, lang, seen[text], text)

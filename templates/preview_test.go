@@ -26,7 +26,9 @@ func samples() map[string]Page {
 		Email: "ada@example.com", Username: "ada", Passkeys: rows, Sessions: sessions, RelyingPartyID: "localhost", UserHandle: "u|ada",
 		Applications: []string{"https://app.example.com", "https://*.tools.example.com"},
 	}
+	account.PhoneOffered, account.Phone, account.PhoneVerified = true, "+*******5678", true
 	bare := account
+	bare.Phone, bare.PhoneVerified = "", false
 	bare.Passkeys, bare.Suggest, bare.Notice = nil, true, "session_ended"
 	return map[string]Page{
 		"sign-in":       SignInPage{Flow: "f1", Application: "app.example.com", SignUp: true},

@@ -1,22 +1,14 @@
 // The account page: passkeys are added, renamed and deleted here.
-import { assertionOf, attestationOf, creationOptions, requestOptions, signal, supported } from "./ceremony.js";
+import { attestationOf, creationOptions, signal, supported } from "./ceremony.js";
 import { encode } from "./base64url.js";
-import { base, busy, byId, call, say, tell, texts } from "./page.js";
+import { prove } from "./prove.js";
+import { busy, byId, call, say, tell, texts } from "./page.js";
 
 const list = byId("passkeys");
 const fido2 = texts.fido2.replace(/\/$/, "") + "/";
 const rpId = texts.rp;
 const userId = encode(new TextEncoder().encode(texts.handle));
 const times = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-
-// prove re-authenticates for one ceremony: by passkey, or at once after a fresh sign-in without one.
-async function prove(purpose, credentialId) {
-	const asked = await call(`${base}reauthenticate/options`, { purpose, credentialId });
-	if (asked.fresh) return { "Passwordless-Proof": asked.proof };
-	const credential = await navigator.credentials.get({ publicKey: requestOptions(asked.publicKey) });
-	const { proof } = await call(`${base}reauthenticate`, { state: asked.state, answer: assertionOf(credential) });
-	return { "Passwordless-Proof": proof };
-}
 
 async function add() {
 	say("");

@@ -1,0 +1,250 @@
+package caddyauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/userpool"
+)
+
+const (
+	attributePhone = "phone_number"
+	// newPhone is how long a number that was just verified does not count for a step-up: who has taken over a session must not add a
+	// number of their own and then confirm with it.
+	newPhone = freshSignIn
+)
+
+// phoneOf is the person's number and whether it is verified, as the pool has them; "" where codes by SMS are off.
+func (v *portalVisit) phoneOf(ctx context.Context, s session.Session) (number string, verified bool, err error) {
+	if !v.rt.config.SMSStepUp {
+		return "", false, nil
+	}
+	tokens, err := v.rt.sessions.Tokens(ctx, s)
+	if err != nil {
+		return "", false, stepUpFailure(err)
+	}
+	user, err := v.rt.pool.User(ctx, tokens.Access)
+	if errors.Is(err, userpool.ErrNotAuthorized) {
+		return "", false, nil // the pool has ended these tokens; whatever comes next says so
+	}
+	if err != nil {
+		return "", false, err
+	}
+	return user.Attributes[attributePhone], user.Attributes[attributePhone+"_verified"] == "true", nil
+}
+
+// verifiedPhone is the number that a step-up may use, "" where there is none.
+func (v *portalVisit) verifiedPhone(ctx context.Context, s session.Session) (string, error) {
+	number, verified, err := v.phoneOf(ctx, s)
+	if err != nil || !verified {
+		return "", err
+	}
+	tooNew, err := v.rt.known(ctx, markPhone, s.Subject)
+	if err != nil || tooNew {
+		return "", err
+	}
+	return number, nil
+}
+
+// phoneRow is what the account page shows.
+func (v *portalVisit) phoneRow(s session.Session) (masked string, verified bool, err error) {
+	ctx, cancel := v.pool()
+	defer cancel()
+	number, verified, err := v.phoneOf(ctx, s)
+	if err != nil || number == "" {
+		return "", false, err
+	}
+	return challenge.MaskPhone(number), verified, nil
+}
+
+// parsePhone reads a number as people write it into E.164: "+", country code and up to 15 digits in all (ITU-T E.164, section 6).
+func parsePhone(typed string) (string, bool) {
+	if len(typed) > 64 {
+		return "", false
+	}
+	number := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" \u00a0\t().-/", r) {
+			return -1
+		}
+		return r
+	}, typed)
+	if rest, ok := strings.CutPrefix(number, "00"); ok {
+		number = "+" + rest
+	}
+	digits, ok := strings.CutPrefix(number, "+")
+	ok = ok && len(digits) >= 7 && len(digits) <= 15 && digits[0] != '0' && strings.Trim(digits, "0123456789") == ""
+	if !ok {
+		return "", false
+	}
+	return number, true
+}
+
+// phoneChange is what every change of the number needs: a session, the option, and the tokens to ask the pool with.
+func (v *portalVisit) phoneChange(body any) (session.Session, session.Tokens, error) {
+	s, err := v.signedIn()
+	if err != nil {
+		return session.Session{}, session.Tokens{}, err
+	}
+	if err := v.body(body); err != nil {
+		return session.Session{}, session.Tokens{}, err
+	}
+	if !v.rt.config.SMSStepUp {
+		return session.Session{}, session.Tokens{}, failure{status: http.StatusNotFound, code: "not_found", cause: errors.New("sms_step_up is off")}
+	}
+	tokens, err := v.rt.sessions.Tokens(v.r.Context(), s)
+	if err != nil {
+		return session.Session{}, session.Tokens{}, stepUpFailure(err)
+	}
+	return s, tokens, nil
+}
+
+// postPhone takes a number and sends a code to it.
+func (v *portalVisit) postPhone() error {
+	var in struct {
+		Phone string `json:"phone"`
+	}
+	s, tokens, err := v.phoneChange(&in)
+	if err != nil {
+		return err
+	}
+	if err := v.redeemProof(proof{Session: s.ID, Purpose: proofPhone}); err != nil {
+		v.audit("phone_changed", "refused", whoIs(s)...)
+		return err
+	}
+	number, ok := parsePhone(in.Phone)
+	if !ok {
+		return failure{status: http.StatusUnprocessableEntity, code: "phone_invalid"}
+	}
+	if err := v.limitTexts(s, number); err != nil {
+		return err
+	}
+	ctx, cancel := v.pool()
+	defer cancel()
+	coded, err := v.rt.pool.UpdateAttributes(ctx, tokens.Access, map[string]string{attributePhone: number})
+	if err == nil && len(coded) == 0 {
+		err = v.rt.pool.SendAttributeCode(ctx, tokens.Access, attributePhone)
+	}
+	if err != nil {
+		f := failureOf(phoneFailure(err))
+		v.audit("phone_changed", f.code, whoIs(s)...)
+		return f
+	}
+	v.audit("phone_changed", "code sent", whoIs(s)...)
+	return v.codeSent(number)
+}
+
+// limitTexts bounds messages to one number, too: many accounts could be made to write to one.
+func (v *portalVisit) limitTexts(s session.Session, number string) error {
+	wait := v.portal.limits.texts.account.take(v.rt.now(), "number "+number)
+	if wait == 0 {
+		wait = v.portal.limits.texts.take(v.rt.now(), v.address(), s.Subject)
+	}
+	if wait == 0 {
+		return nil
+	}
+	v.audit("code_requested", "limited", whoIs(s)...)
+	return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+}
+
+func (v *portalVisit) codeSent(number string) error {
+	return v.json(http.StatusOK, struct {
+		Phone       string `json:"phone"`
+		ResendAfter int    `json:"resendAfter"` // seconds
+	}{challenge.MaskPhone(number), seconds(resendAfter)})
+}
+
+// postPhoneCode sends another code to a number that is not verified yet.
+func (v *portalVisit) postPhoneCode() error {
+	var in struct{}
+	s, tokens, err := v.phoneChange(&in)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := v.pool()
+	defer cancel()
+	number, verified, err := v.phoneOf(ctx, s)
+	if err != nil {
+		return err
+	}
+	if number == "" || verified {
+		return failure{status: http.StatusConflict, code: "invalid", cause: errors.New("there is no number to verify")}
+	}
+	if err := v.limitTexts(s, number); err != nil {
+		return err
+	}
+	if err := v.rt.pool.SendAttributeCode(ctx, tokens.Access, attributePhone); err != nil {
+		return phoneFailure(err)
+	}
+	return v.codeSent(number)
+}
+
+// postPhoneVerify takes the code.
+func (v *portalVisit) postPhoneVerify() error {
+	var in struct {
+		Code string `json:"code"`
+	}
+	s, tokens, err := v.phoneChange(&in)
+	if err != nil {
+		return err
+	}
+	code, ok := parseCode(in.Code)
+	if !ok {
+		return failure{status: http.StatusUnprocessableEntity, code: "code_wrong"}
+	}
+	if wait := v.portal.limits.codes.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
+		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+	}
+	ctx, cancel := v.pool()
+	defer cancel()
+	// Before it is verified: there is no moment in which a new number passes.
+	err = v.rt.alone(ctx, markPhone, s.Subject, func(ctx context.Context) error {
+		return v.rt.remember(ctx, markPhone, s.Subject, true, newPhone)
+	})
+	if err != nil {
+		return err
+	}
+	if err := v.rt.pool.VerifyAttribute(ctx, tokens.Access, attributePhone, code); err != nil {
+		f := failureOf(phoneFailure(err))
+		v.audit("phone_verified", f.code, whoIs(s)...)
+		return f
+	}
+	v.audit("phone_verified", "done", whoIs(s)...)
+	return v.json(http.StatusOK, struct{}{})
+}
+
+// postPhoneRemove takes the number away.
+func (v *portalVisit) postPhoneRemove() error {
+	var in struct{}
+	s, tokens, err := v.phoneChange(&in)
+	if err != nil {
+		return err
+	}
+	if err := v.redeemProof(proof{Session: s.ID, Purpose: proofPhone}); err != nil {
+		v.audit("phone_removed", "refused", whoIs(s)...)
+		return err
+	}
+	ctx, cancel := v.pool()
+	defer cancel()
+	if err := v.rt.pool.DeleteAttributes(ctx, tokens.Access, attributePhone); err != nil {
+		return phoneFailure(err)
+	}
+	v.audit("phone_removed", "done", whoIs(s)...)
+	return v.json(http.StatusOK, struct{}{})
+}
+
+// phoneFailure is what the person may know. A number that another account has is refused as any other that cannot be used.
+func phoneFailure(err error) error {
+	switch {
+	case errors.Is(err, userpool.ErrAttributeInvalid), errors.Is(err, userpool.ErrUserExists):
+		return failure{status: http.StatusUnprocessableEntity, code: "phone_invalid", cause: err}
+	case errors.Is(err, userpool.ErrCodeWrong):
+		return failure{status: http.StatusForbidden, code: "code_wrong", cause: err}
+	case errors.Is(err, userpool.ErrCodeExpired):
+		return failure{status: http.StatusForbidden, code: "code_spent", cause: err}
+	}
+	return err
+}
