@@ -1,11 +1,6 @@
 package createlambda
 
 import (
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
-	"github.com/aws/aws-sdk-go-v2/service/sesv2"
-	awssns "github.com/aws/aws-sdk-go-v2/service/sns"
-
 	passkeytable "github.com/caddy-cognito/passwordless/passkey/dynamo"
 	"github.com/caddy-cognito/passwordless/triggers/aws/account"
 	"github.com/caddy-cognito/passwordless/triggers/aws/kms"
@@ -13,6 +8,7 @@ import (
 	"github.com/caddy-cognito/passwordless/triggers/aws/secrets/issue"
 	"github.com/caddy-cognito/passwordless/triggers/aws/ses"
 	"github.com/caddy-cognito/passwordless/triggers/aws/sns"
+	"github.com/caddy-cognito/passwordless/triggers/aws/tables"
 	"github.com/caddy-cognito/passwordless/triggers/create"
 	"github.com/caddy-cognito/passwordless/triggers/lambda/environment"
 )
@@ -27,8 +23,8 @@ func (p *parts) salt() string {
 	return p.env.Required("STACK_ID", "the salt of the secrets table, which existing deployments take from their stack's ID; the same in create, verify and pretoken")
 }
 
-func (p *parts) dynamodb() *dynamodb.Client {
-	return dynamodb.NewFromConfig(p.account.Calls("DYNAMODB", ""))
+func (p *parts) dynamodb() *tables.Client {
+	return tables.New(p.account.Calls("DYNAMODB", ""))
 }
 
 func (p *parts) secrets() *issue.Store {
@@ -42,14 +38,14 @@ func (p *parts) credentials() create.Credentials {
 
 func (p *parts) signer() create.Signer {
 	return &kms.Signer{
-		Client: awskms.NewFromConfig(p.account.Calls("KMS", "")),
+		Client: kms.NewSigningClient(p.account.Calls("KMS", "")),
 		KeyID:  p.env.Required("KMS_KEY_ID", "the ID, ARN or alias of an RSA key for SIGN_VERIFY"),
 	}
 }
 
 func (p *parts) mailer() create.Mailer {
 	m := &ses.Mailer[create.Mail]{
-		Client: sesv2.NewFromConfig(p.account.Messages("SESV2", p.env.Text("SES_REGION", ""))),
+		Client: ses.NewClient(p.account.Messages("SESV2", p.env.Text("SES_REGION", ""))),
 		From:   p.env.Required("SES_FROM_ADDRESS", "the address that mails come from, a verified identity of SES"),
 	}
 	if m.From != "" {
@@ -60,7 +56,7 @@ func (p *parts) mailer() create.Mailer {
 
 func (p *parts) texter() create.Texter {
 	t := &sns.Texter{
-		Client:            awssns.NewFromConfig(p.account.Messages("SNS", p.env.Text("SNS_REGION", ""))),
+		Client:            sns.NewClient(p.account.Messages("SNS", p.env.Text("SNS_REGION", ""))),
 		OriginationNumber: p.env.Text("ORIGINATION_NUMBER", ""),
 		SenderID:          p.env.Text("SENDER_ID", ""),
 	}

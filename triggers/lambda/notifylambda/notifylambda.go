@@ -6,9 +6,6 @@ import (
 	"context"
 	"log/slog"
 
-	cognito "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
-	"github.com/aws/aws-sdk-go-v2/service/sesv2"
-
 	"github.com/caddy-cognito/passwordless/templates"
 	"github.com/caddy-cognito/passwordless/triggers/aws/account"
 	"github.com/caddy-cognito/passwordless/triggers/aws/cognito/directory"
@@ -55,13 +52,13 @@ func New(env *environment.Reader, logger *slog.Logger, o Options) (*notify.Handl
 	}
 	if h.Users == nil {
 		h.Users = &directory.Users{
-			Client:     cognito.NewFromConfig(a.Calls("COGNITO_IDENTITY_PROVIDER", "")),
+			Client:     directory.NewClient(a.Calls("COGNITO_IDENTITY_PROVIDER", "")),
 			UserPoolID: env.Required("USER_POOL_ID", "the ID of the user pool, such as eu-west-1_Ab12Cd34E"),
 		}
 	}
 	if h.Mailer == nil {
 		m := &ses.Mailer[notify.Mail]{
-			Client: sesv2.NewFromConfig(a.Messages("SESV2", env.Text("SES_REGION", ""))),
+			Client: ses.NewClient(a.Messages("SESV2", env.Text("SES_REGION", ""))),
 			From:   env.Required("SES_FROM_ADDRESS", "the address that mails come from, a verified identity of SES"),
 		}
 		if m.From != "" {
