@@ -48,8 +48,14 @@ func TestRoles(t *testing.T) {
 		if unused := g.gates[trigger].unused(); len(unused) > 0 {
 			t.Errorf("the role of %s permits what nothing needs: %q", trigger, unused)
 		}
-		if len(lines(t, f)) == 0 {
+		all := lines(t, f)
+		if len(all) == 0 {
 			t.Errorf("%s said nothing", trigger)
+		}
+		for _, line := range all {
+			if line["request_id"] == nil || line["trigger"] != trigger {
+				t.Errorf("%s: a line of no call or trigger: %v", trigger, line)
+			}
 		}
 		for _, secret := range append(g.said, alice, "@example", "31612345678", "auth.example.com", "eyJ", "Anna's key") {
 			if strings.Contains(f.Output(), secret) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/aws/aws-lambda-go/lambdacontext"
 )
 
 // What stands in for a secret.
@@ -106,7 +108,7 @@ func alphanumeric(r rune) bool {
 // apiError is an answer of AWS: the code says what was wrong, the message may quote whom it concerned.
 type apiError interface{ ErrorCode() string }
 
-// scrubbing cleans every text on its way into a line.
+// scrubbing cleans every text on its way into a line, and notes which call the line is about.
 type scrubbing struct{ slog.Handler }
 
 func (s scrubbing) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -121,7 +123,9 @@ func (s scrubbing) WithGroup(name string) slog.Handler { return scrubbing{s.Hand
 
 func (s scrubbing) Handle(ctx context.Context, r slog.Record) error {
 	clean := slog.NewRecord(r.Time, r.Level, Scrub(r.Message), r.PC)
+	identified := false
 	r.Attrs(func(a slog.Attr) bool {
+		identified = identified || a.Key == FieldRequestID
 		var api apiError
 		if err, ok := a.Value.Any().(error); ok && errors.As(err, &api) {
 			clean.AddAttrs(slog.String("error_code", Scrub(api.ErrorCode())))
@@ -129,6 +133,9 @@ func (s scrubbing) Handle(ctx context.Context, r slog.Record) error {
 		clean.AddAttrs(scrubAttr(a))
 		return true
 	})
+	if call, ok := lambdacontext.FromContext(ctx); ok && !identified {
+		clean.AddAttrs(slog.String(FieldRequestID, call.AwsRequestID))
+	}
 	return s.Handler.Handle(ctx, clean)
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-lambda-go/lambdacontext"
+
 	"github.com/caddy-cognito/passwordless/triggers/lambda/telemetry"
 )
 
@@ -78,6 +80,22 @@ func wantMetrics(t *testing.T, fields map[string]any) {
 			if v, ok := fields[name].(string); !ok || v == "" {
 				t.Errorf("dimension %s is %v", name, fields[name])
 			}
+		}
+	}
+}
+
+// Every line of a call can be told from another call's, once.
+func TestLinesNameTheCall(t *testing.T) {
+	var out bytes.Buffer
+	log := telemetry.New(&out, slog.LevelInfo, "Passwordless", "verify")
+	ctx := lambdacontext.NewContext(t.Context(), &lambdacontext.LambdaContext{AwsRequestID: "8476a536-e9f4-11e8-9739-2dfe598c3fcd"})
+	log.InfoContext(ctx, "denied", "reason", "the link is used up")
+	log.Done(ctx, telemetry.Invocation{RequestID: "8476a536-e9f4-11e8-9739-2dfe598c3fcd", Outcome: "deny"})
+	log.Info("before any call")
+	lines := strings.SplitAfter(out.String(), "\n")
+	for i, want := range []int{1, 1, 0} {
+		if got := strings.Count(lines[i], `"request_id":"8476a536-e9f4-11e8-9739-2dfe598c3fcd"`); got != want {
+			t.Errorf("line %d names the call %d times: %s", i, got, lines[i])
 		}
 	}
 }
