@@ -42,6 +42,7 @@ type StepUp struct {
 	Subject     string           `json:"u"`           // the person of the session; nobody else may finish it
 	Session     string           `json:"i"`           // [session.PublicID] of the session that is stepped up
 	Transaction string           `json:"x,omitempty"` // what is approved; goes to the upstream and into the token
+	Request     string           `json:"o,omitempty"` // which request Transaction approves
 	Kept        string           `json:"k,omitempty"` // names the request body that waits to be sent again
 	Linked      bool             `json:"l,omitempty"` // a fresh link was asked for on the step-up page
 }
@@ -77,6 +78,9 @@ func (s *StepUp) accepts(factor session.Factor) bool {
 func (f *Flow) pending(s *session.Session, now time.Time) bool {
 	if f.StepUp == nil || f.StepUp.Subject != s.Subject {
 		return false
+	}
+	if f.StepUp.Transaction != "" && !f.passedSince(s) {
+		return true // an older factor approves nothing
 	}
 	asked := demand{factors: f.StepUp.Factors, maxAge: f.StepUp.MaxAge}
 	return !asked.met(s, now)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -144,7 +145,11 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		if err := rule.validate(); err != nil {
 			return err
 		}
-		g.stepUps = append(g.stepUps, stepUp{rule.demand(), rule.Methods})
+		if prepared := (stepUp{rule.demand(), rule.Methods}); rule.Transaction { // last: no approval is used up for what another rule refuses
+			g.stepUps = append(g.stepUps, prepared)
+		} else {
+			g.stepUps = slices.Insert(g.stepUps, 0, prepared)
+		}
 		g.methods = g.methods || len(rule.Methods) > 0
 	}
 	if g.KeepBody > maxKeepBody {

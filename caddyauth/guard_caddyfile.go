@@ -45,6 +45,7 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		deny   group <group...> | claim <name> [equals|contains|matches] <value...> | email_domain <domain...> | factor <factor...>
 //		step_up <max_age> [<factor...>] {
 //			methods <method...>
+//			transaction
 //		}
 //		step_up upstream
 //		keep_body <size>|off
@@ -183,8 +184,13 @@ func (g *Guard) unmarshalStepUp(d *caddyfile.Dispenser, args []string) error {
 				return d.Err("methods takes at least one, as in `methods POST DELETE`")
 			}
 			rule.Methods = append(rule.Methods, methods...)
+		case "transaction":
+			if d.NextArg() {
+				return d.Err("transaction takes no arguments")
+			}
+			rule.Transaction = true
 		default:
-			return d.Errf("unknown option %q for step_up: use methods", d.Val())
+			return d.Errf("unknown option %q for step_up: use methods or transaction", d.Val())
 		}
 	}
 	if err := rule.validate(); err != nil {

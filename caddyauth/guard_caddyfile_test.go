@@ -43,6 +43,8 @@ func TestGuardCaddyfile(t *testing.T) {
 		{"keep 17 MiB", "passwordless_guard {\n keep_body 17MiB\n}", "up to 16MiB"},
 		{"keep nothing", "passwordless_guard {\n keep_body 0\n}", "is not a size"},
 		{"step_up upstream", "passwordless_guard {\n step_up upstream\n}", `{"upstream_step_up":true}`},
+		{"step_up transaction", "passwordless_guard {\n step_up 5m passkey {\n transaction\n }\n}", `{"step_up":[{"max_age":300000000000,"factors":["passkey"],"transaction":true}]}`},
+		{"step_up transaction header", "passwordless_guard {\n step_up 5m {\n transaction X-Y\n }\n}", "takes no arguments"},
 		{"expression", "passwordless_guard {\n allow claim department matches [a\n}", "not a regular expression"},
 		{"factor", "passwordless_guard {\n allow factor password\n}", "not a factor"},
 		{"comparison alone", "passwordless_guard {\n allow claim department matches\n}", "at least one value"},

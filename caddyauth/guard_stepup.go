@@ -33,6 +33,10 @@ type StepUpRule struct {
 	// Methods of the requests that need it; case does not count here, and headers by which an upstream would take a request for
 	// another method are removed. Default: all.
 	Methods []string `json:"methods,omitempty"`
+
+	// Asks for every single request: a step-up approves just the one that it was asked for, within MaxAge and once. The upstream gets a
+	// random ID of what was approved as X-Passwordless-Transaction, and the user pool as the client metadata transactionId. Default: false.
+	Transaction bool `json:"transaction,omitempty"`
 }
 
 // validate checks the rule; errors name the option.
@@ -62,12 +66,13 @@ func validFactor(name string) error {
 
 // demand is a step-up that a request needs.
 type demand struct {
-	factors []session.Factor // any of these; empty: any factor
-	maxAge  time.Duration
+	transaction bool             // of this request alone
+	factors     []session.Factor // any of these; empty: any factor
+	maxAge      time.Duration
 }
 
 func (s StepUpRule) demand() demand {
-	d := demand{maxAge: time.Duration(s.MaxAge)}
+	d := demand{transaction: s.Transaction, maxAge: time.Duration(s.MaxAge)}
 	for _, name := range s.Factors {
 		d.factors = append(d.factors, session.Factor(name))
 	}
@@ -98,7 +103,17 @@ func (s *stepUp) covers(method string) bool {
 func (g *Guard) stepUpRefusal(v *visit, r *http.Request) *refusal {
 	for i := range g.stepUps {
 		rule := &g.stepUps[i]
-		if rule.covers(r.Method) && !rule.met(&v.session, v.rt.now()) {
+		if !rule.covers(r.Method) {
+			continue
+		}
+		met, refused := !rule.transaction && rule.met(&v.session, v.rt.now()), (*refusal)(nil)
+		if rule.transaction {
+			met, refused = v.takeApproval(r)
+		}
+		if refused != nil {
+			return refused
+		}
+		if !met {
 			return &refusal{status: http.StatusUnauthorized, reason: "step_up", detail: "confirm once more that it is you", demand: &rule.demand}
 		}
 	}
@@ -142,15 +157,15 @@ func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand, nav
 	asked := StepUp{Factors: d.factors, MaxAge: d.maxAge}
 	switch {
 	case form:
-		return v.askStepUpOfForm(w, r, asked)
+		return v.askStepUpOfForm(w, r, asked, d.transaction)
 	case navigation:
-		address, err := v.stepUpURL(w, v.rt.returnTarget(r, v.origin), asked)
+		address, err := v.stepUpURL(w, r, v.rt.returnTarget(r, v.origin), asked, d.transaction)
 		if err != nil {
 			return err
 		}
 		return redirectToPortal(w, http.StatusFound, address)
 	}
-	address, err := v.stepUpURL(w, v.origin+"/", asked)
+	address, err := v.stepUpURL(w, r, v.origin+"/", asked, d.transaction)
 	if err != nil {
 		return err
 	}
@@ -159,7 +174,7 @@ func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand, nav
 
 // askStepUpOfForm keeps a form and sends its sender to the step-up page, and from there to a page that offers to send the form. Where it
 // cannot be kept, a page says so.
-func (v *visit) askStepUpOfForm(w http.ResponseWriter, r *http.Request, asked StepUp) error {
+func (v *visit) askStepUpOfForm(w http.ResponseWriter, r *http.Request, asked StepUp, transaction bool) error {
 	back, err := "", errNotKept
 	if sealed := claimed(r); sealed != "" && !v.sent {
 		if form, openErr := v.openForm(sealed); openErr == nil { // it waits already
@@ -169,7 +184,7 @@ func (v *visit) askStepUpOfForm(w http.ResponseWriter, r *http.Request, asked St
 		back, asked.Kept, err = v.keepForm(w, r)
 	}
 	if err == nil {
-		address, err := v.stepUpURL(w, back, asked)
+		address, err := v.stepUpURL(w, r, back, asked, transaction)
 		if err != nil {
 			return err
 		}
@@ -178,7 +193,7 @@ func (v *visit) askStepUpOfForm(w http.ResponseWriter, r *http.Request, asked St
 	if !errors.Is(err, errNotKept) {
 		v.logger.Error("a form that waits for a step-up could not be kept", zap.Error(err))
 	}
-	address, err := v.stepUpURL(w, v.origin+"/", asked)
+	address, err := v.stepUpURL(w, r, v.origin+"/", asked, false)
 	if err != nil {
 		return err
 	}
@@ -200,9 +215,14 @@ func (v *visit) challengeStepUp(w http.ResponseWriter, d *demand, address string
 }
 
 // stepUpURL is the address of the portal's step-up page for the session of this visit.
-func (v *visit) stepUpURL(w http.ResponseWriter, target string, s StepUp) (string, error) {
+func (v *visit) stepUpURL(w http.ResponseWriter, r *http.Request, target string, s StepUp, transaction bool) (string, error) {
 	if !v.authenticated {
 		return "", errors.New("a step-up without session")
+	}
+	if transaction {
+		if err := v.issueTransaction(r.Context(), &s, r); err != nil {
+			return "", err
+		}
 	}
 	flow, err := v.flowTo(w, target)
 	if err != nil {

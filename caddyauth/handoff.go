@@ -39,6 +39,9 @@ func (rt *realm) finish(_ http.ResponseWriter, r *http.Request, flow Flow, sess 
 	if flow.pending(&sess, rt.now()) {
 		return rt.flowURL("step-up", flow)
 	}
+	if err := rt.approve(r.Context(), flow, sess); err != nil {
+		return "", err
+	}
 	account := rt.portal.Path + "account"
 	target, err := rt.allowedReturn(flow.Return)
 	if err != nil {
