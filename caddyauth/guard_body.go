@@ -93,7 +93,7 @@ func (v *visit) keepForm(w http.ResponseWriter, r *http.Request) (address, id st
 		return "", "", errNotKept
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(v.rt.now().Add(keptReading)) // a body that trickles in must not hold us; not every server can
+	_ = control.SetReadDeadline(time.Now().Add(keptReading)) // a body that trickles in must not hold us; not every server can
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(v.keepBody)+1))
 	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {

@@ -34,7 +34,7 @@ func (g *Guard) awaitDemand(v *visit, w http.ResponseWriter, r *http.Request) er
 		return nil
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(v.rt.now().Add(keptReading))
+	_ = control.SetReadDeadline(time.Now().Add(keptReading))
 	body, err := io.ReadAll(io.LimitReader(r.Body, int64(v.keepBody)+1))
 	_ = control.SetReadDeadline(time.Time{})
 	if err != nil {
