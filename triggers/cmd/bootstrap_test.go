@@ -41,11 +41,19 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// unpack writes the bootstrap of a trigger's zip file as Lambda does, and returns its path.
+var unpacking sync.Mutex
+
+// unpack writes the bootstrap of a trigger's zip file as Lambda does, unless a test has done so before, and returns its path.
 func unpack(t *testing.T, trigger string) string {
 	t.Helper()
 	if err := shipped(); err != nil {
 		t.Fatal(err)
+	}
+	unpacking.Lock()
+	defer unpacking.Unlock()
+	program := filepath.Join(folder, trigger, "bootstrap")
+	if _, err := os.Stat(program); err == nil {
+		return program
 	}
 	z, err := zip.OpenReader(filepath.Join(folder, trigger+"-"+runtime.GOARCH+".zip"))
 	if err != nil {
@@ -60,7 +68,9 @@ func unpack(t *testing.T, trigger string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(t.TempDir(), "bootstrap")
+	if err := os.Mkdir(filepath.Dir(program), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(program, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
