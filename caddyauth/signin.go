@@ -172,6 +172,9 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 		if err != nil {
 			return err
 		}
+		if err := v.tooSoon(flow); err != nil {
+			return err
+		}
 		username = s.Username
 	}
 	if wait := v.portal.limits.messages.take(v.rt.now(), v.address(), flow.Email); wait > 0 {

@@ -90,6 +90,22 @@ func TestFreshLinkStandsInForWhatIsMissing(t *testing.T) {
 	}
 }
 
+// The pool writes once a minute. Who is signed in is told so, instead of waiting for a mail that does not come.
+func TestFreshLinkTooSoon(t *testing.T) {
+	p := newPortal(t)
+	b := p.browser()
+	s := b.signInByLink(anna)
+	p.clock.Advance(20 * time.Second)
+	mails := len(p.pool.mails)
+	w := b.submit("/auth/step-up/link", "flow", b.stepUpPage(b.stepUpURL(s, session.Passkey)))
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "35" || len(p.pool.mails) != mails {
+		t.Errorf("got %d, Retry-After %s", w.Code, w.Header().Get("Retry-After"))
+	}
+	if back := p.found(w, dataHref); !strings.HasPrefix(back, "/auth/sign-in?flow=") {
+		t.Errorf("leads back to %q", back)
+	}
+}
+
 func TestFreshLinkPassesForACodeByMail(t *testing.T) {
 	p := newPortal(t)
 	b, s, _ := p.annaWithPasskey()
@@ -112,6 +128,7 @@ func TestFreshLinkDoesNotReplaceAPasskey(t *testing.T) {
 
 	other := p.browser()
 	s = other.signInByLink(bob)
+	p.clock.Advance(resendAfter)
 	_, mailed := other.askForFreshLink(other.stepUpURL(s, session.Passkey))
 	other.addPasskey(passkeytest.NewAuthenticator(portalOrigin))
 	if w := other.useLink(mailed, p.pool.lastLink); w.Code != http.StatusForbidden {

@@ -35,13 +35,15 @@ function countDown(seconds) {
 }
 
 // attempt runs work behind a button and tells what became of it.
-function attempt(button, work) {
+function attempt(button, work, field) {
 	say("");
 	return busy(byId(button), async () => {
 		try {
 			await work();
 		} catch (error) {
 			tell(error);
+			field?.select();
+			byId("notice").scrollIntoView({ block: "nearest" });
 		}
 	});
 }
@@ -61,13 +63,13 @@ on("phone-form", "submit", () => attempt("phone-send", async () => {
 	const phone = number.value.replace(/[\s().\/-]/g, "").replace(/^00/, "+");
 	if (!/^\+[1-9]\d{6,14}$/.test(phone)) throw new Failure("phone_invalid");
 	sent(await call(`${base}phone`, { phone }, await prove("phone")));
-}));
+}, number));
 on("verify-phone", "click", () => show("phone-code-form"));
 on("phone-resend", "click", () => attempt("phone-resend", async () => sent(await call(`${base}phone/resend`, {}))));
 on("phone-code-form", "submit", () => attempt("phone-verify", async () => {
 	await call(`${base}phone/verify`, { code: code.value });
 	done("phone_verified");
-}));
+}, code));
 on("remove-phone", "click", () => attempt("remove-phone", async () => {
 	await call(`${base}phone/remove`, {}, await prove("phone"));
 	done("phone_removed");
