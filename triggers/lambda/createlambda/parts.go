@@ -20,7 +20,7 @@ type parts struct {
 }
 
 func (p *parts) salt() string {
-	return p.env.Required("STACK_ID", "the salt of the secrets table, which existing deployments take from their stack's ID; the same in create, verify and pretoken")
+	return p.env.Required("STACK_ID", "the salt of the secrets table, which existing deployments take from their stack's ID; the same in create and verify")
 }
 
 func (p *parts) dynamodb() *tables.Client {
