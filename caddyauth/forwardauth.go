@@ -21,8 +21,8 @@ func init() {
 // ForwardAuth gives the guard's answer to another proxy: Traefik's ForwardAuth, nginx's auth_request, or Envoy's ext_authz over HTTP. The
 // proxy asks about each request; 200 lets it pass, and everything else is for the proxy to show to the client. The answer
 // always carries every header that the guard may set, even empty, for the proxy to put in place of what the client sent:
-// X-Passwordless-User, X-Passwordless-Email, X-Passwordless-Groups, X-Passwordless-Transaction, the configured ones, Cookie without our cookies, Authorization,
-// X-Original-Url and X-Rewrite-Url.
+// X-Passwordless-User, X-Passwordless-Email, X-Passwordless-Groups, the configured ones, Cookie without our cookies, Authorization,
+// X-Original-Url and X-Rewrite-Url; and X-Passwordless-Transaction where a `step_up` is for each transaction.
 //
 // Which request is asked about is said by one family of headers, which the proxy must set itself. A header of it that is missing
 // or comes twice, and a peer that is not trusted, get 403. The addresses below the portal's path on an application's host
@@ -90,7 +90,10 @@ func (f *ForwardAuth) prepare() error {
 		f.trusted = append(f.trusted, prefix)
 	}
 	f.PathRule, f.remote = true, true
-	f.answered = []string{headerUser, headerEmail, headerGroups, headerTransaction, "Authorization", "Cookie", "X-Original-Url", "X-Rewrite-Url"}
+	f.answered = []string{headerUser, headerEmail, headerGroups, "Authorization", "Cookie", "X-Original-Url", "X-Rewrite-Url"}
+	if slices.ContainsFunc(f.StepUp, func(rule StepUpRule) bool { return rule.Transaction }) {
+		f.answered = append(f.answered, headerTransaction) // else a client that sends it is refused, as the proxy may not replace it
+	}
 	for name := range f.Headers {
 		f.answered = append(f.answered, http.CanonicalHeaderKey(name))
 	}
