@@ -279,6 +279,24 @@ func TestBearerStepUp(t *testing.T) {
 	}
 }
 
+// A WebSocket that a token opens needs no Origin, for no browser sends the token by itself; by cookie it does, also where tokens count.
+func TestWebSocketByToken(t *testing.T) {
+	g := newGuarded(t)
+	g.acceptTokens()
+	guard := g.guard(Guard{Bearer: "access"})
+	r := client(appOrigin+"/socket", g.token(token.Access, nil))
+	r.Header.Set("Upgrade", "websocket")
+	if w := g.serve(r, guard); w.Code != http.StatusOK {
+		t.Errorf("token: %d", w.Code)
+	}
+	_, cookie := g.signIn("alice", appOrigin)
+	r.AddCookie(cookie)
+	r.Header.Set("Origin", "https://evil.example.org")
+	if w := g.serve(r, guard); w.Code != http.StatusForbidden || g.reached != nil {
+		t.Errorf("cookie from a foreign origin, with a token beside it: %d", w.Code)
+	}
+}
+
 // gRPC clients read the status in the trailers alone.
 func TestGRPCClientsGetTheirStatus(t *testing.T) {
 	g := newGuarded(t)

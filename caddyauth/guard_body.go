@@ -89,7 +89,8 @@ func (v *visit) keepForm(w http.ResponseWriter, r *http.Request) (address, id st
 	form := keptForm{
 		Session: session.PublicID(v.session), Target: targetOf(r), Type: r.Header.Get("Content-Type"), Expires: v.rt.now().Add(keptLifetime),
 	}
-	if v.family == nil || r.ContentLength > int64(v.keepBody) || len(form.Target)+len(form.Type) > keptTarget || !sameOriginPath(form.Target) {
+	// On the portal's own host its pages are where ours would be.
+	if v.shared || v.family == nil || r.ContentLength > int64(v.keepBody) || len(form.Target)+len(form.Type) > keptTarget || !sameOriginPath(form.Target) {
 		return "", "", errNotKept
 	}
 	control := http.NewResponseController(w)

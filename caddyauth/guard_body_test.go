@@ -271,6 +271,16 @@ func TestAttackFormsThatFillTheStore(t *testing.T) {
 	}
 }
 
+// On a host that the portal shares there is no place for the page that sends a form, so the person is told to fill it in again.
+func TestFormOnThePortalsHostIsNotKept(t *testing.T) {
+	g := newGuarded(t, func(r *Realm) { r.SharedHost, r.Applications = true, []string{portalOrigin} })
+	_, cookie := g.signIn("alice", portalOrigin)
+	w := g.serve(form(portalOrigin+"/pay", urlencoded, "amount=5", cookie), g.guard(Guard{StepUp: fiveMinutes("sms")}))
+	if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), g.rt.portal.String()+"step-up?flow=") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
 func TestKeepQuota(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var q keepQuota
