@@ -96,7 +96,13 @@ func TestAttackMatcherInsteadOfGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	altered := *cookie
-	altered.Value = altered.Value[:len(altered.Value)-2] + "AA"
+	middle := []byte(altered.Value)
+	if at := len(middle) / 2; middle[at] == 'A' {
+		middle[at] = 'B'
+	} else {
+		middle[at] = 'A'
+	}
+	altered.Value = string(middle)
 	socket := script(appOrigin+"/", cookie)
 	socket.Header.Set("Upgrade", "websocket")
 	socket.Header.Set("Origin", "https://evil.example.org")

@@ -100,7 +100,7 @@ func TestBadConfigurationSaysWhatToMend(t *testing.T) {
 		"no credential store":                {line("credential_store", ""), []string{"credential_store is missing", "credential_store dynamodb"}},
 		"policy on a public client":          {line("client_secret", ""), []string{"public app client", "client_secret", "pre_sign_up_enforced"}},
 		"sign-up without a way to prove":     {line("magic_link", ""), []string{"sign_up domains needs `magic_link`"}},
-		"sign-up mode unknown":               {line("sign_up", "sign_up anyone"), []string{"Caddyfile:16", "open, closed, or domains"}},
+		"sign-up mode unknown":               {line("sign_up", "sign_up anyone"), []string{"Caddyfile:16", "open, invitation, closed, or domains"}},
 		"not a pool id":                      {line("user_pool", "user_pool cognito my-pool {"), []string{"my-pool"}},
 		"unknown option":                     {line("magic_link", "magic_links"), []string{"Caddyfile:15", `unknown option "magic_links"`, "magic_link"}},
 		"option twice":                       {line("magic_link", "magic_link\nmagic_link"), []string{"Caddyfile:16", "given twice"}},
