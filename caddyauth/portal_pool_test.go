@@ -43,6 +43,7 @@ type fakePool struct {
 	revoked  int
 	count    int
 	phones   fakePhones
+	answered map[string]string // client metadata of the last answer
 }
 
 func (f *fakePool) note(call string) {
@@ -88,6 +89,7 @@ func (f *fakePool) Respond(_ context.Context, in userpool.Response) (userpool.Re
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.note("Respond " + in.ClientMetadata[challenge.KeySignInMethod])
+	f.answered = in.ClientMetadata
 	if f.respond != nil {
 		return f.respond(in)
 	}

@@ -224,6 +224,31 @@ func TestStepUpIsNotDowngraded(t *testing.T) {
 	p.wantError(b.call("/auth/step-up/passkey/options", map[string]string{"flow": "forged"}), http.StatusBadRequest, "expired_flow")
 }
 
+// What is approved is shown to the person, and reaches the pool with the proof.
+func TestStepUpNamesWhatIsApproved(t *testing.T) {
+	p := newPortal(t)
+	b, s, device := p.annaWithPasskey()
+	address, err := p.rt.flowURL("step-up", Flow{
+		Return: appOrigin + "/", Host: appOrigin, NonceHash: "n",
+		StepUp: &StepUp{MaxAge: 5 * time.Minute, Subject: s.Subject, Session: session.PublicID(s), Transaction: "tx-4711"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := b.get(address)
+	if !strings.Contains(page.Body.String(), "tx-4711") {
+		t.Error("the page does not say what is approved")
+	}
+	flow := b.found(page, dataField("flow"))
+	asked := b.passkeyPrompt(flow)
+	if w := b.passkeyAnswer(flow, asked, device.Get(t, asked.PublicKey)); w.Code != http.StatusOK {
+		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	if p.pool.answered[keyTransaction] != "tx-4711" {
+		t.Errorf("the pool got %v", p.pool.answered)
+	}
+}
+
 // Attack: the session is stolen back: after sign-out its step-up is worth nothing.
 func TestStepUpOfASessionThatEnded(t *testing.T) {
 	p := newPortal(t)
