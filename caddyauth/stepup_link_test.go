@@ -106,6 +106,23 @@ func TestFreshLinkTooSoon(t *testing.T) {
 	}
 }
 
+// It stands in where a transaction is approved, too: the person is not asked for ever.
+func TestFreshLinkApprovesATransaction(t *testing.T) {
+	p := newPortal(t)
+	b := p.browser()
+	s := b.signInByLink(anna)
+	b.later()
+	address, err := p.rt.flowURL("step-up", Flow{
+		Return: appOrigin + "/", Host: appOrigin, NonceHash: "n",
+		StepUp: &StepUp{Factors: []session.Factor{session.Passkey}, MaxAge: time.Minute, Subject: s.Subject, Session: session.PublicID(s), Transaction: "tx"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, mailed := b.askForFreshLink(address)
+	p.handedOff(b.useLink(mailed, p.pool.lastLink).Header().Get("Location"))
+}
+
 func TestFreshLinkPassesForACodeByMail(t *testing.T) {
 	p := newPortal(t)
 	b, s, _ := p.annaWithPasskey()
