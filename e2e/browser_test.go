@@ -83,7 +83,10 @@ func (b *tab) click(selector string) {
 // fill replaces the text of a field by typing.
 func (b *tab) fill(selector, text string) {
 	b.t.Helper()
-	b.do("filling "+selector, chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+	b.see(selector)
+	// chromedp.Clear takes the attribute away, not what somebody has typed.
+	b.until(fmt.Sprintf("(document.querySelector(%q).value = '') === ''", selector))
+	b.do("filling "+selector, chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
 // see waits until an element is visible.
