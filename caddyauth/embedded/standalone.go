@@ -65,7 +65,9 @@ func (s *standalone) config() (localpool.Config, error) {
 	if host, _, _ := net.SplitHostPort(s.Listen); host != "" && !localpool.LoopbackAddress(host) && !net.ParseIP(host).IsUnspecified() {
 		s.Hosts = append(s.Hosts, host)
 	}
-	c := localpool.Config{Path: path, RedirectURIs: s.RedirectURIs, PublicClient: true, SignUp: localpool.SignUpPolicy{Mode: s.SignUp}, InboxHosts: s.Hosts}
+	c := localpool.Config{
+		Path: path, RedirectURIs: s.RedirectURIs, PublicClient: true, SMSStepUp: true, SignUp: localpool.SignUpPolicy{Mode: s.SignUp}, InboxHosts: s.Hosts,
+	}
 	if s.AdminKey != "" {
 		secret := os.Getenv(adminSecretVariable)
 		if secret == "" {

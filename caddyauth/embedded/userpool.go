@@ -191,6 +191,7 @@ func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 		LinkLifetime:        s.LinkLifetime,
 		MagicLinkCode:       s.MagicLinkCode,
 		SMSStepUp:           s.SMSStepUp,
+		SMSFirstFactor:      true,
 		SignUp:              localpool.SignUpPolicy{Mode: s.SignUpMode, Domains: s.SignUpDomains},
 		Product:             s.Product,
 		From:                p.From,

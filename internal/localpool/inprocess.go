@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
-	"github.com/caddy-cognito/passwordless/internal/token"
 	"github.com/caddy-cognito/passwordless/triggers/create"
 	"github.com/caddy-cognito/passwordless/triggers/define"
 	"github.com/caddy-cognito/passwordless/triggers/presignup"
@@ -71,7 +70,9 @@ func (p *Pool) buildTriggers(s *settings) (Triggers, error) {
 				Timeout: s.Passkeys.SignInTimeout, ExposeCredentialIDs: s.ExposeCredentialIDs,
 			}
 		}
-		h.SMS = &create.SMS{Texter: createTexter{p.texter(s)}, Leases: store, Limiter: store, Salt: triggerSalt, Product: s.Product}
+		if s.SMSStepUp {
+			h.SMS = p.createSMS(s, store)
+		}
 		if err := h.Validate(); err != nil {
 			return t, err
 		}
@@ -86,13 +87,13 @@ func (p *Pool) buildTriggers(s *settings) (Triggers, error) {
 		if len(s.Passkeys.RelyingParties) > 0 {
 			h.Passkeys = &verify.Passkeys{Checker: s.Passkeys, Credentials: p.Credentials()}
 		}
-		tokens, err := token.NewVerifier(token.Options{
-			Issuer: p.issuer(s), JWKSURL: endpoint + "/" + s.UserPoolID + "/.well-known/jwks.json", ClientIDs: []string{s.ClientID}, HTTPClient: p.Client(), Now: s.Now,
-		})
-		if err != nil {
-			return t, err
+		if s.SMSStepUp {
+			sms, err := p.verifySMS(s, store)
+			if err != nil {
+				return t, err
+			}
+			h.SMS = sms
 		}
-		h.SMS = &verify.SMS{Tokens: tokens, Limiter: store, Salt: triggerSalt}
 		if err := h.Validate(); err != nil {
 			return t, err
 		}
