@@ -36,7 +36,7 @@ func TestConversations(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:      "testdata/script",
 		Deadline: time.Now().Add(2 * time.Minute),
-		Cmds:     map[string]func(*testscript.TestScript, bool, []string){"listening": listening},
+		Cmds:     map[string]func(*testscript.TestScript, bool, []string){"serving": serving},
 		Setup: func(env *testscript.Env) error {
 			for _, name := range []string{"ADMIN", "PORT"} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -55,16 +55,19 @@ func TestConversations(t *testing.T) {
 	})
 }
 
-// listening waits until something listens on a port: `listening $ADMIN`.
-func listening(ts *testscript.TestScript, _ bool, args []string) {
+// serving waits until the server behind an admin port runs its configuration: `serving $ADMIN`. That something listens is not enough, because
+// Caddy opens its ports before the configuration counts as active, and until then there are no users to administer.
+func serving(ts *testscript.TestScript, _ bool, args []string) {
 	for until := time.Now().Add(time.Minute); time.Now().Before(until); {
-		if conn, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", args[0]), time.Second); err == nil {
-			ts.Check(conn.Close())
-			return
+		if resp, err := http.Get("http://127.0.0.1:" + args[0] + "/passwordless/pool/users"); err == nil {
+			ts.Check(resp.Body.Close())
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
 		}
 		runtime.Gosched()
 	}
-	ts.Fatalf("nothing listens on port %s", args[0])
+	ts.Fatalf("no configuration is active behind port %s", args[0])
 }
 
 // startPool runs `caddy passwordless pool` and returns what it printed when it was ready.
