@@ -6,6 +6,8 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -157,6 +159,9 @@ func (p *Pool) signedIn(s *settings, accessToken string) (user, tokenFamily, err
 	claims, err := p.keys.verifyToken(accessToken)
 	if err != nil || claims["token_use"] != "access" || claims["iss"] != p.issuer(s) {
 		return user{}, tokenFamily{}, notAuthorized("Invalid Access Token")
+	}
+	if scope, _ := claims["scope"].(string); !slices.Contains(strings.Fields(scope), scopeSelf) {
+		return user{}, tokenFamily{}, notAuthorized("Access Token does not have required scopes")
 	}
 	now := s.Now()
 	expires, _ := claims["exp"].(float64)

@@ -105,6 +105,9 @@ func (p *Pool) buildTriggers(s *settings) (Triggers, error) {
 			return t, err
 		}
 		t.PreTokenGeneration = inProcess(h.Handle)
+		if s.PreTokenVersion == PreTokenV2 {
+			t.PreTokenGeneration = inProcess(h.HandleV2)
+		}
 	}
 	return t, nil
 }

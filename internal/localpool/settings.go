@@ -74,6 +74,9 @@ type Config struct {
 	// refused.
 	AdminKeys map[string]string
 
+	// PreTokenVersion of the event that PreTokenGeneration gets. Default: PreTokenV1.
+	PreTokenVersion PreTokenVersion
+
 	// Triggers replaces single triggers. Default: those of this module, in process.
 	Triggers Triggers
 
@@ -101,6 +104,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.PublicURL, endpoint)
 	setDefault(&c.From, "no-reply@localhost")
 	setDefault(&c.SignUp.Mode, string(presignup.Open))
+	setDefault(&c.PreTokenVersion, PreTokenV1)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -126,6 +130,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.RefreshTokenLifetime < c.AccessTokenLifetime {
 		return c, errors.New("the refresh token lifetime must not be shorter than the access token lifetime")
+	}
+	if c.PreTokenVersion != PreTokenV1 && c.PreTokenVersion != PreTokenV2 {
+		return c, fmt.Errorf("the event version of PreTokenGeneration is %s or %s, got %q", PreTokenV1, PreTokenV2, c.PreTokenVersion)
 	}
 	if err := checkKeys(c.AdminKeys); err != nil {
 		return c, err

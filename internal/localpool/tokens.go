@@ -64,14 +64,17 @@ func (p *Pool) mint(ctx context.Context, s *settings, u user, f tokenFamily, sou
 		"sub": u.Sub, "iss": p.issuer(s), "origin_jti": f.ID, "event_id": ids[2],
 		"auth_time": f.AuthTime.Unix(), "iat": now.Unix(), "exp": now.Add(s.AccessTokenLifetime).Unix(),
 	}
-	if len(override.groups) > 0 {
-		common["cognito:groups"] = override.groups
-	}
 	access := maps.Clone(common)
+	maps.Copy(access, override.groups.claims(false))
 	maps.Copy(access, map[string]any{
-		"token_use": "access", "client_id": f.ClientID, "username": u.Username, "jti": ids[0], "scope": scopeSelf,
+		"token_use": "access", "client_id": f.ClientID, "username": u.Username, "jti": ids[0], "scope": strings.Join(override.scopes, " "),
 	})
+	if len(override.scopes) == 0 {
+		delete(access, "scope")
+	}
+	override.access.apply(access)
 	id := maps.Clone(common)
+	maps.Copy(id, override.groups.claims(true))
 	maps.Copy(id, map[string]any{"token_use": "id", "aud": f.ClientID, "cognito:username": u.Username, "jti": ids[1]})
 	for name, value := range u.Attributes {
 		if strings.HasSuffix(name, "_verified") {
@@ -80,12 +83,7 @@ func (p *Pool) mint(ctx context.Context, s *settings, u user, f tokenFamily, sou
 			id[name] = value
 		}
 	}
-	for name, value := range override.add {
-		id[name] = value
-	}
-	for _, name := range override.suppress {
-		delete(id, name)
-	}
+	override.id.apply(id)
 	result := &authenticationResult{ExpiresIn: int(s.AccessTokenLifetime / time.Second), TokenType: "Bearer"}
 	if result.AccessToken, err = p.keys.signToken(access); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package localpool
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,7 +28,7 @@ type Triggers struct {
 	DefineAuthChallenge Trigger
 	CreateAuthChallenge Trigger
 	VerifyAuthChallenge Trigger
-	PreTokenGeneration  Trigger // event version 1
+	PreTokenGeneration  Trigger // its event is of Config.PreTokenVersion
 }
 
 // How Cognito calls a trigger: it waits 5 seconds and calls up to three times with the same event.
@@ -100,53 +101,42 @@ type verifyResponse struct {
 	AnswerCorrect bool `json:"answerCorrect"`
 }
 
-type preTokenRequest struct {
-	UserAttributes     map[string]string `json:"userAttributes"`
-	GroupConfiguration groupOverride     `json:"groupConfiguration"`
-	ClientMetadata     map[string]string `json:"clientMetadata,omitempty"`
+// occasion is one call of a trigger.
+type occasion struct {
+	name     string // of the trigger, in Cognito's error texts
+	trigger  Trigger
+	source   string
+	username string
+	version  string // of the event; "": "1"
 }
 
-type groupOverride struct {
-	GroupsToOverride   []string `json:"groupsToOverride"`
-	IAMRolesToOverride []string `json:"iamRolesToOverride"`
-	PreferredRole      *string  `json:"preferredRole"`
-}
-
-type preTokenResponse struct {
-	ClaimsOverrideDetails *struct {
-		ClaimsToAddOrOverride map[string]string `json:"claimsToAddOrOverride"`
-		ClaimsToSuppress      []string          `json:"claimsToSuppress"`
-		GroupOverrideDetails  *groupOverride    `json:"groupOverrideDetails"`
-	} `json:"claimsOverrideDetails"`
-}
-
-// invoke calls a trigger as Cognito does and returns its response. Names are those in Cognito's error texts.
-func invoke[Response any](ctx context.Context, s *settings, name string, t Trigger, source, username string, request any) (Response, error) {
+// invoke calls a trigger as Cognito does and returns its response.
+func invoke[Response any](ctx context.Context, s *settings, o occasion, request any) (Response, error) {
 	var none Response
 	payload, err := json.Marshal(event{
-		Version: "1", Region: s.Region, UserPoolID: s.UserPoolID, UserName: username, TriggerSource: source,
+		Version: cmp.Or(o.version, "1"), Region: s.Region, UserPoolID: s.UserPoolID, UserName: o.username, TriggerSource: o.source,
 		CallerContext: callerContext{AWSSDKVersion: "aws-sdk-unknown-unknown", ClientID: s.ClientID},
 		Request:       request, Response: unanswered(none),
 	})
 	if err != nil {
-		return none, fmt.Errorf("encoding the %s event: %w", name, err)
+		return none, fmt.Errorf("encoding the %s event: %w", o.name, err)
 	}
-	answer, err := call(ctx, t, payload)
+	answer, err := call(ctx, o.trigger, payload)
 	var thrown *FunctionError
 	switch {
 	case errors.As(err, &thrown):
-		return none, &failure{Type: typeUserLambda, Message: name + " failed with error " + thrown.Text + "."}
+		return none, &failure{Type: typeUserLambda, Message: o.name + " failed with error " + thrown.Text + "."}
 	case err != nil && ctx.Err() != nil:
 		return none, ctx.Err()
 	case err != nil:
-		s.Logger.LogAttrs(ctx, slog.LevelError, "trigger failed", slog.String("trigger", name), slog.Any("error", err))
-		return none, &failure{Type: typeUnexpectedLambda, Message: name + " invocation failed due to error " + reason(err) + "."}
+		s.Logger.LogAttrs(ctx, slog.LevelError, "trigger failed", slog.String("trigger", o.name), slog.Any("error", err))
+		return none, &failure{Type: typeUnexpectedLambda, Message: o.name + " invocation failed due to error " + reason(err) + "."}
 	}
 	var out struct {
 		Response *Response `json:"response"`
 	}
 	if err := json.Unmarshal(answer, &out); err != nil || out.Response == nil {
-		return none, &failure{Type: typeInvalidLambda, Message: "Unrecognizable lambda output from " + name + "."}
+		return none, &failure{Type: typeInvalidLambda, Message: "Unrecognizable lambda output from " + o.name + "."}
 	}
 	return *out.Response, nil
 }
