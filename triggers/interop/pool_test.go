@@ -1,9 +1,11 @@
 package interop_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -42,21 +44,40 @@ func startForeignPool(t *testing.T) foreignPool {
 		"FIDO2_ENABLED=TRUE", "USER_VERIFICATION=required", "DYNAMODB_AUTHENTICATORS_TABLE="+table, "STACK_ID=stack",
 		"MAGIC_LINK_ENABLED=TRUE", "SES_FROM_ADDRESS=no-reply@example.com", "KMS_KEY_ID=alias/links", "DYNAMODB_SECRETS_TABLE=Secrets",
 		"CLIENT_METADATA_PERSISTED_KEYS=signInMethod")
+	// The Lambda Invoke API in front of Node: the pool calls these functions as Cognito calls an operator's.
 	var one sync.Mutex
+	mux := http.NewServeMux()
+	invoke := httptest.NewServer(mux)
+	t.Cleanup(invoke.Close)
 	trigger := func(module string) localpool.Trigger {
 		other.all(t, module) // loads it, for the pool waits five seconds only
-		return func(_ context.Context, event []byte) ([]byte, error) {
+		mux.HandleFunc("POST /2015-03-31/functions/"+module+"/invocations", func(w http.ResponseWriter, r *http.Request) {
 			one.Lock()
 			defer one.Unlock()
-			got, err := other.exchange(module, json.RawMessage(event))
+			event, err := io.ReadAll(r.Body)
 			if err != nil {
-				return nil, err
+				t.Error(err)
 			}
-			if got[0].Error != "" {
-				return nil, &localpool.FunctionError{Text: got[0].Error}
+			got, err := other.exchange(module, json.RawMessage(event))
+			switch {
+			case err != nil:
+				http.Error(w, "{}", http.StatusInternalServerError)
+			case got[0].Error != "":
+				w.Header().Set("X-Amz-Function-Error", "Unhandled")
+				if err := json.NewEncoder(w).Encode(map[string]string{"errorType": "Error", "errorMessage": got[0].Error}); err != nil {
+					t.Error(err)
+				}
+			default:
+				if _, err := w.Write(got[0].Event); err != nil {
+					t.Error(err)
+				}
 			}
-			return got[0].Event, nil
+		})
+		function, err := localpool.Lambda{Function: module, Endpoint: invoke.URL}.Trigger()
+		if err != nil {
+			t.Fatal(err)
 		}
+		return function
 	}
 	pool, err := localpool.Open(localpool.Config{
 		Path: filepath.Join(t.TempDir(), "pool.db"), PublicClient: true,
@@ -112,8 +133,8 @@ func (p foreignPool) answer(t *testing.T, session *string, answer string, metada
 	})
 }
 
-// TestPoolWithTheirTriggers signs up and signs in at the embedded pool, which asks nobody but the other side's triggers. Their SMS code is
-// left out: it fetches the pool's keys from amazonaws.com, whatever the environment says.
+// TestPoolWithTheirTriggers signs up and signs in at the embedded pool, which asks nobody but the other side's triggers, through the Lambda
+// Invoke API. Their SMS code is left out: it fetches the pool's keys from amazonaws.com, whatever the environment says.
 func TestPoolWithTheirTriggers(t *testing.T) {
 	p := startForeignPool(t)
 	out, err := p.client.SignUp(t.Context(), &cognito.SignUpInput{
