@@ -12,10 +12,16 @@ import (
 //		inbox_public
 //		inbox_host             <name...>
 //		smtp                   <host:port> { … }
+//		protocol               <host:port>
+//		admin_key              <id> <secret>
 //		from                   <address>
 //		product                <name>
 //		access_token_lifetime  <duration>
+//		refresh_token_lifetime <duration>
 //		refresh_token_rotation on|off
+//		session_lifetime       <duration>
+//		pre_token_version      V1_0|V2_0
+//		trigger                <name> <function> { … }
 //	}
 func (p *UserPool) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the module's name
@@ -28,7 +34,7 @@ func (p *UserPool) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	seen := make(map[string]bool)
 	for d.NextBlock(0) {
 		option := d.Val()
-		if seen[option] {
+		if seen[option] && option != "trigger" {
 			return d.Errf("%s is given twice", option)
 		}
 		seen[option] = true
@@ -44,6 +50,10 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 	switch option {
 	case "inbox":
 		text = &p.Inbox
+	case "protocol":
+		text = &p.Protocol
+	case "admin_key":
+		return p.unmarshalAdminKey(d)
 	case "from":
 		text = &p.From
 	case "product":
@@ -63,16 +73,15 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		}
 		return nil
 	case "access_token_lifetime":
-		var value string
-		if !d.AllArgs(&value) {
-			return d.Err("access_token_lifetime takes one duration, such as 1h")
-		}
-		lifetime, err := caddy.ParseDuration(value)
-		if err != nil {
-			return d.Errf("access_token_lifetime: %q is not a duration; write it as 1h or 30m", value)
-		}
-		p.AccessTokenLifetime = caddy.Duration(lifetime)
-		return nil
+		return unmarshalLifetime(d, option, &p.AccessTokenLifetime)
+	case "refresh_token_lifetime":
+		return unmarshalLifetime(d, option, &p.RefreshTokenLifetime)
+	case "session_lifetime":
+		return unmarshalLifetime(d, option, &p.SessionLifetime)
+	case "pre_token_version":
+		text = &p.PreTokenVersion
+	case "trigger":
+		return p.unmarshalTrigger(d)
 	case "refresh_token_rotation":
 		var value string
 		if !d.AllArgs(&value) || (value != "on" && value != "off") {
@@ -81,11 +90,25 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		p.RefreshTokenRotation = value == "on"
 		return nil
 	default:
-		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, smtp, from, product, access_token_lifetime or refresh_token_rotation", option)
+		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
+			"refresh_token_rotation, session_lifetime, pre_token_version or trigger", option)
 	}
 	if !d.AllArgs(text) {
 		return d.Errf("%s takes one value", option)
 	}
+	return nil
+}
+
+func unmarshalLifetime(d *caddyfile.Dispenser, option string, field *caddy.Duration) error {
+	var value string
+	if !d.AllArgs(&value) {
+		return d.Errf("%s takes one duration, such as 1h", option)
+	}
+	lifetime, err := caddy.ParseDuration(value)
+	if err != nil {
+		return d.Errf("%s: %q is not a duration; write it as 1h or 30m", option, value)
+	}
+	*field = caddy.Duration(lifetime)
 	return nil
 }
 

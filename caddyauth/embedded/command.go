@@ -49,6 +49,9 @@ func poolCommand() *cobra.Command {
 	f.StringSliceVar(&s.Hosts, "host", nil, "Host names, beside the loopback ones, under which the pool is reached")
 	f.StringVar(&s.SignUp, "sign-up", "open", "Who may sign up: open, invitation or closed")
 	f.StringVar(&s.AdminKey, "admin-key", "", "Access key ID of administrators, who sign their operations; its secret is in "+adminSecretVariable)
+	f.StringToStringVar(&s.Triggers, "trigger", nil, "Lambda functions in the place of the pool's own triggers, such as pre_sign_up=my-function")
+	f.StringVar(&s.Lambda, "lambda-endpoint", "", "Where the Lambda API is that invokes them, such as http://127.0.0.1:3001; Amazon's without it")
+	f.StringVar(&s.PreToken, "pre-token-version", "", "Version of pre_token_generation's event: V1_0 or V2_0")
 	f.StringVar(&s.Inbox, "inbox", "", "Address of a page that shows mails and text messages, such as 127.0.0.1:8025")
 	f.BoolVar(&s.Public, "public", false, "Allow addresses that other machines can reach")
 	return cmd

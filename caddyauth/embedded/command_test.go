@@ -144,7 +144,13 @@ func TestStandalonePool(t *testing.T) {
 }
 
 // runStandalone runs it in this process.
-func runStandalone(t *testing.T, s standalone) string {
+func runStandalone(t *testing.T, s standalone) (endpoint string) {
+	t.Helper()
+	return runStandaloneLine(t, s).Endpoint
+}
+
+// runStandaloneLine is runStandalone with all that it prints.
+func runStandaloneLine(t *testing.T, s standalone) (line ready) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	read, write := io.Pipe()
@@ -156,11 +162,10 @@ func runStandalone(t *testing.T, s standalone) string {
 			t.Error(err)
 		}
 	})
-	var line ready
 	if err := json.NewDecoder(read).Decode(&line); err != nil {
 		t.Fatal(err)
 	}
-	return line.Endpoint
+	return line
 }
 
 // Scripts of any origin may call, as they may call Cognito; a name that a foreign page pointed at this machine may not.

@@ -27,8 +27,11 @@ type standalone struct {
 	Hosts        []string // names, beside the loopback ones, under which it may be reached
 	SignUp       string
 	Inbox        string
-	AdminKey     string // ID of the key that signs administrators' operations; its secret is in the environment
-	Public       bool   // may listen where other machines can reach it
+	AdminKey     string            // ID of the key that signs administrators' operations; its secret is in the environment
+	Triggers     map[string]string // functions in the place of the pool's own triggers, by name
+	Lambda       string            // endpoint of the API that invokes them; "": Amazon's
+	PreToken     string            // version of pre_token_generation's event
+	Public       bool              // may listen where other machines can reach it
 }
 
 // adminSecretVariable holds the secret of --admin-key: on the command line every user of the machine could read it.
@@ -81,6 +84,21 @@ func (s *standalone) config() (localpool.Config, error) {
 	return c, nil
 }
 
+// triggers makes those that are given by flags.
+func (s *standalone) triggers(ctx context.Context, c *localpool.Config) error {
+	p := UserPool{PreTokenVersion: s.PreToken, Triggers: make(map[string]*Lambda)}
+	for name, function := range s.Triggers {
+		p.Triggers[name] = &Lambda{Function: function, Endpoint: s.Lambda}
+	}
+	if err := p.provisionTriggers(); err != nil {
+		return fmt.Errorf("--trigger, --pre-token-version: %w", err)
+	}
+	c.PreTokenVersion = localpool.PreTokenVersion(p.PreTokenVersion)
+	var err error
+	c.Triggers, err = p.openTriggers(ctx)
+	return err
+}
+
 // run serves until ctx ends, and then lets requests under way finish.
 func (s *standalone) run(ctx context.Context, out io.Writer, logger *slog.Logger) (err error) {
 	config, err := s.config()
@@ -88,6 +106,9 @@ func (s *standalone) run(ctx context.Context, out io.Writer, logger *slog.Logger
 		return err
 	}
 	config.Logger = logger
+	if err := s.triggers(ctx, &config); err != nil {
+		return err
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", s.Listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)

@@ -61,12 +61,32 @@ type UserPool struct {
 	// Lifetime of ID and access tokens, from 5m to 24h. Default: 1h.
 	AccessTokenLifetime caddy.Duration `json:"access_token_lifetime,omitempty"`
 
+	// How long a refresh token works, from 1h to 10 years. Default: 30 days.
+	RefreshTokenLifetime caddy.Duration `json:"refresh_token_lifetime,omitempty"`
+
+	// How long one step of a sign-in may take, from 3m to 15m: the time to type a code. Default: 3m.
+	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
+
 	// Whether each refresh gives out a new refresh token and voids the old one. Default: false.
 	RefreshTokenRotation bool `json:"refresh_token_rotation,omitempty"`
 
-	logger *slog.Logger
-	inbox  caddy.NetworkAddress
-	mailer *localpool.SMTP // nil: the inbox
+	// Functions in the place of the pool's own triggers, by `pre_sign_up`, `define_auth_challenge`, `create_auth_challenge`,
+	// `verify_auth_challenge` or `pre_token_generation`. They decide who signs in. Default: none.
+	Triggers map[string]*Lambda `json:"triggers,omitempty"`
+
+	// Version of the event that pre_token_generation gets: `V1_0` (claims of the ID token) or `V2_0` (of both, and scopes). Default: `V1_0`.
+	PreTokenVersion string `json:"pre_token_version,omitempty"`
+
+	// Address on this machine, such as `localhost:9229`, where other programs reach the pool by Cognito's protocol. Default: none.
+	Protocol string `json:"protocol,omitempty"`
+
+	// The key that signs the operations of administrators at that address. Default: none; they are refused.
+	AdminKey *AdminKey `json:"admin_key,omitempty"`
+
+	logger   *slog.Logger
+	inbox    caddy.NetworkAddress
+	protocol caddy.NetworkAddress
+	mailer   *localpool.SMTP // nil: the inbox
 }
 
 // CaddyModule returns the Caddy module information.
@@ -78,7 +98,7 @@ func (*UserPool) CaddyModule() caddy.ModuleInfo {
 func (p *UserPool) Provision(ctx caddy.Context) error {
 	p.logger = ctx.Slogger()
 	repl := caddy.NewReplacer()
-	for name, field := range map[string]*string{"path": &p.Path, "inbox": &p.Inbox, "from": &p.From, "product": &p.Product} {
+	for name, field := range map[string]*string{"path": &p.Path, "inbox": &p.Inbox, "from": &p.From, "product": &p.Product, "protocol": &p.Protocol} {
 		value, err := repl.ReplaceOrErr(*field, true, true)
 		if err != nil {
 			return fmt.Errorf("user_pool embedded: %s: %w", name, err)
@@ -95,8 +115,14 @@ func (p *UserPool) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("user_pool embedded: from: %q is not an address; write it as no-reply@example.com", p.From)
 		}
 	}
-	if d := time.Duration(p.AccessTokenLifetime); d != 0 && (d < 5*time.Minute || d > 24*time.Hour) {
-		return fmt.Errorf("user_pool embedded: access_token_lifetime must be 5m to 24h, got %s", d)
+	if err := p.provisionLifetimes(); err != nil {
+		return fmt.Errorf("user_pool embedded: %w", err)
+	}
+	if err := p.provisionProtocol(); err != nil {
+		return fmt.Errorf("user_pool embedded: %w", err)
+	}
+	if err := p.provisionTriggers(); err != nil {
+		return fmt.Errorf("user_pool embedded: %w", err)
 	}
 	if p.SMTP != nil {
 		mailer, err := p.SMTP.provision(p.From)
@@ -107,6 +133,27 @@ func (p *UserPool) Provision(ctx caddy.Context) error {
 	}
 	if err := p.provisionInbox(); err != nil {
 		return fmt.Errorf("user_pool embedded: %w", err)
+	}
+	return nil
+}
+
+func (p *UserPool) provisionLifetimes() error {
+	for _, l := range []struct {
+		name           string
+		value          caddy.Duration
+		least, longest time.Duration
+		span           string
+	}{
+		{"access_token_lifetime", p.AccessTokenLifetime, 5 * time.Minute, 24 * time.Hour, "5m to 24h"},
+		{"refresh_token_lifetime", p.RefreshTokenLifetime, time.Hour, 3650 * 24 * time.Hour, "1h to 3650d"},
+		{"session_lifetime", p.SessionLifetime, 3 * time.Minute, 15 * time.Minute, "3m to 15m"},
+	} {
+		if d := time.Duration(l.value); d != 0 && (d < l.least || d > l.longest) {
+			return fmt.Errorf("%s must be %s, got %s", l.name, l.span, d)
+		}
+	}
+	if p.RefreshTokenLifetime != 0 && p.RefreshTokenLifetime < p.AccessTokenLifetime {
+		return errors.New("refresh_token_lifetime must not be shorter than access_token_lifetime")
 	}
 	return nil
 }
@@ -153,7 +200,12 @@ func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) 
 			return caddyauth.OpenedPool{}, err
 		}
 	}
-	opened, err := open(p.config(s))
+	config := p.config(s)
+	var err error
+	if config.Triggers, err = p.openTriggers(ctx); err != nil {
+		return caddyauth.OpenedPool{}, err
+	}
+	opened, err := open(config)
 	if err != nil {
 		return caddyauth.OpenedPool{}, err
 	}
@@ -165,9 +217,13 @@ func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) 
 	if err != nil {
 		return caddyauth.OpenedPool{}, errors.Join(fmt.Errorf("user_pool embedded: %w", err), opened.close())
 	}
-	stop, err := p.serveInbox(ctx, pool.Inbox())
+	stopInbox, err := p.serveInbox(ctx, pool.Inbox())
 	if err != nil {
 		return caddyauth.OpenedPool{}, errors.Join(err, opened.close())
+	}
+	stopProtocol, err := p.serveProtocol(ctx, pool)
+	if err != nil {
+		return caddyauth.OpenedPool{}, errors.Join(err, stopInbox(), opened.close())
 	}
 	return caddyauth.OpenedPool{
 		Pool:        client,
@@ -178,31 +234,37 @@ func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) 
 		Credentials: pool.Credentials(),
 		Notifier:    pool,
 		Admin:       admin{pool},
-		Close:       func() error { return errors.Join(stop(), opened.close()) },
+		Close:       func() error { return errors.Join(stopProtocol(), stopInbox(), opened.close()) },
 	}, nil
 }
 
 // config joins the module's settings and the realm's.
 func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 	c := localpool.Config{
-		Path:                p.Path,
-		Passkeys:            s.Passkeys,
-		RedirectURIs:        s.LinkRedirectURIs,
-		LinkLifetime:        s.LinkLifetime,
-		MagicLinkCode:       s.MagicLinkCode,
-		SMSStepUp:           s.SMSStepUp,
-		SMSFirstFactor:      true,
-		SignUp:              localpool.SignUpPolicy{Mode: s.SignUpMode, Domains: s.SignUpDomains},
-		Product:             s.Product,
-		From:                p.From,
-		AccessTokenLifetime: time.Duration(p.AccessTokenLifetime),
-		RotateRefresh:       p.RefreshTokenRotation,
-		Now:                 s.Now,
-		Rand:                s.Rand,
-		Logger:              p.logger,
+		Path:                 p.Path,
+		Passkeys:             s.Passkeys,
+		RedirectURIs:         s.LinkRedirectURIs,
+		LinkLifetime:         s.LinkLifetime,
+		MagicLinkCode:        s.MagicLinkCode,
+		SMSStepUp:            s.SMSStepUp,
+		SMSFirstFactor:       true,
+		SignUp:               localpool.SignUpPolicy{Mode: s.SignUpMode, Domains: s.SignUpDomains},
+		Product:              s.Product,
+		From:                 p.From,
+		AccessTokenLifetime:  time.Duration(p.AccessTokenLifetime),
+		RefreshTokenLifetime: time.Duration(p.RefreshTokenLifetime),
+		SessionLifetime:      time.Duration(p.SessionLifetime),
+		RotateRefresh:        p.RefreshTokenRotation,
+		PreTokenVersion:      localpool.PreTokenVersion(p.PreTokenVersion),
+		Now:                  s.Now,
+		Rand:                 s.Rand,
+		Logger:               p.logger,
 	}
 	if p.mailer != nil {
 		c.Mailer = p.mailer
+	}
+	if p.AdminKey != nil {
+		c.AdminKeys = map[string]string{p.AdminKey.ID: p.AdminKey.Secret}
 	}
 	if p.Product != "" {
 		c.Product = p.Product

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -262,12 +263,13 @@ func (p *Pool) adminRespondToAuthChallenge(ctx context.Context, in adminRespondI
 	return p.respondToAuthChallenge(ctx, in.respondInput)
 }
 
-// checkKeys refuses keys that no AWS client could use or that could be guessed.
-func checkKeys(keys map[string]string) error {
-	for id, secret := range keys {
-		if len(id) < 3 || len(secret) < 16 {
-			return fmt.Errorf("the administrators' key %q: give it an ID of 3 or more letters and digits, and a secret of 16 or more", clip(id))
-		}
+// CheckAdminKey refuses a key that no AWS client could use or that could be guessed.
+func CheckAdminKey(id, secret string) error {
+	if !keyID.MatchString(id) || len(secret) < 16 {
+		return fmt.Errorf("the administrators' key %q: give it an ID of 3 or more letters and digits, and a secret of 16 or more", clip(id))
 	}
 	return nil
 }
+
+// keyID is what an access key ID may be, as the header of a signature has it.
+var keyID = regexp.MustCompile(`^[A-Za-z0-9_-]{3,128}$`)

@@ -134,8 +134,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.PreTokenVersion != PreTokenV1 && c.PreTokenVersion != PreTokenV2 {
 		return c, fmt.Errorf("the event version of PreTokenGeneration is %s or %s, got %q", PreTokenV1, PreTokenV2, c.PreTokenVersion)
 	}
-	if err := checkKeys(c.AdminKeys); err != nil {
-		return c, err
+	for id, secret := range c.AdminKeys {
+		if err := CheckAdminKey(id, secret); err != nil {
+			return c, err
+		}
 	}
 	if _, err := mail.ParseAddress(c.From); err != nil {
 		return c, fmt.Errorf("%q is not a sender address; write no-reply@example.com", c.From)

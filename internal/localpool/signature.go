@@ -27,7 +27,7 @@ var (
 	errUnknownKey       = &failure{Type: "UnrecognizedClientException", Message: "The security token included in the request is invalid.", status: http.StatusForbidden}
 	errSignature        = &failure{Type: "InvalidSignatureException", Message: "The request signature we calculated does not match the signature you provided.", status: http.StatusForbidden}
 	errSignatureExpired = &failure{Type: "InvalidSignatureException", Message: "Signature expired or not yet current: the clocks are more than five minutes apart.", status: http.StatusForbidden}
-	errNoAdmin          = &failure{Type: "AccessDeniedException", Message: "This user pool has no key for administrators: start it with --admin-key.", status: http.StatusForbidden}
+	errNoAdmin          = &failure{Type: "AccessDeniedException", Message: "This user pool has no key for administrators: give it one by --admin-key or admin_key.", status: http.StatusForbidden}
 )
 
 // authorization is the header of Signature Version 4.
