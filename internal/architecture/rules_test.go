@@ -29,6 +29,7 @@ var imports = map[string][]string{
 	"caddyauth":          {"userpool", "internal/token", "internal/session", "internal/session/dynamo", "passkey", "passkey/dynamo", "internal/challenge", "templates"},
 	"caddyauth/embedded": {"caddyauth", "internal/localpool", "userpool"},
 	"cmd/caddy":          {"", "caddyauth/embedded"},
+	"cognitotest":        {"internal/localpool"},
 	"internal/localpool": {
 		"internal/challenge", "internal/token", "passkey", "templates",
 		"triggers/define", "triggers/create", "triggers/verify", "triggers/presignup", "triggers/pretoken", "triggers/notify",
