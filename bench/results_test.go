@@ -39,7 +39,7 @@ func TestMissingBenchmark(t *testing.T) {
 
 func TestRows(t *testing.T) {
 	results := make(map[string]result)
-	for _, name := range []string{"Guard/caddy", "Proxy", "Open/plain", "Verify", "Check/ES256", "Check/RS256", "PasskeySignIn", "PasskeySignInParallel", "TokenSignatures", "VerifyPasskey/ours", "VerifyPasskey/theirs"} {
+	for _, name := range []string{"Guard/caddy", "Proxy", "Open/plain", "Verify", "Check/ES256", "Check/RS256", "PasskeySignIn", "PasskeySignInParallel", "TokenSignaturesParallel", "VerifyPasskey/ours", "VerifyPasskey/theirs"} {
 		results[name] = result{nanoseconds: 1000, allocations: 2}
 	}
 	results["Guard/guard"] = result{nanoseconds: 3000, allocations: 10}

@@ -22,6 +22,10 @@ const lockTimeout = time.Second
 // maxCommit bounds how many changes share one fsync.
 const maxCommit = 256
 
+// commitDelay is how long the writer waits for further changes while they come in company, as PostgreSQL's commit_delay does: an fsync
+// holds up a processor that could make signatures. A change that comes alone does not wait.
+const commitDelay = 3 * time.Millisecond
+
 // sweepEvery is the least time between two removals of expired items, which ride in an ordinary commit.
 const (
 	sweepEvery = time.Minute
@@ -116,7 +120,11 @@ func (d *database) update(ctx context.Context, fn func(*bbolt.Tx) error) error {
 
 func (d *database) write() {
 	defer close(d.done)
+	company := false
 	for first := range d.changes {
+		if company || len(d.changes) > 0 {
+			time.Sleep(commitDelay)
+		}
 		batch := []change{first}
 	collect:
 		for len(batch) < maxCommit {
@@ -130,6 +138,7 @@ func (d *database) write() {
 				break collect
 			}
 		}
+		company = len(batch) > 1
 		d.commit(batch)
 	}
 }
