@@ -24,7 +24,7 @@ const maxCommit = 256
 
 // commitDelay is how long the writer waits for further changes while they come in company, as PostgreSQL's commit_delay does: an fsync
 // holds up a processor that could make signatures. A change that comes alone does not wait.
-const commitDelay = 3 * time.Millisecond
+const commitDelay = 5 * time.Millisecond
 
 // sweepEvery is the least time between two removals of expired items, which ride in an ordinary commit.
 const (
@@ -61,7 +61,9 @@ func openDatabase(path string, now func() time.Time) (*database, error) {
 			return nil, err
 		}
 	}
-	bolt, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
+	// The list of free pages is made anew on opening, which reads every page anyway, instead of being written with every commit.
+	options := &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true}
+	bolt, err := bbolt.Open(path, 0o600, options)
 	if err != nil {
 		return nil, openError(path, err)
 	}
