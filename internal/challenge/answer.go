@@ -95,9 +95,9 @@ func (a SMSAnswer) Encode() string {
 // EncodeBase64 is base64url without padding (RFC 4648, section 5), the form of every binary value in this contract.
 func EncodeBase64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
+var urlAlphabet = strings.NewReplacer("+", "-", "/", "_")
+
 // DecodeBase64 accepts base64url and plain base64, with or without padding.
 func DecodeBase64(s string) ([]byte, error) {
-	s = strings.TrimRight(s, "=")
-	s = strings.NewReplacer("+", "-", "/", "_").Replace(s)
-	return base64.RawURLEncoding.Strict().DecodeString(s)
+	return base64.RawURLEncoding.Strict().DecodeString(urlAlphabet.Replace(strings.TrimRight(s, "=")))
 }

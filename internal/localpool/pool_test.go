@@ -73,11 +73,17 @@ func openPool(t testing.TB, c Config) *Pool {
 }
 
 // sdk is the client everybody uses against Cognito.
+var clients sync.Map // of *cognito.Client by *Pool: a portal keeps one, too
+
 func sdk(p *Pool) *cognito.Client {
-	return cognito.New(cognito.Options{
+	if client, ok := clients.Load(p); ok {
+		return client.(*cognito.Client)
+	}
+	client, _ := clients.LoadOrStore(p, cognito.New(cognito.Options{
 		Region: "local", BaseEndpoint: aws.String(p.Endpoint()), HTTPClient: p.Client(),
 		Credentials: aws.AnonymousCredentials{}, Retryer: aws.NopRetryer{},
-	})
+	}))
+	return client.(*cognito.Client)
 }
 
 func hash(p *Pool, name string) string {
