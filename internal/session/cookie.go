@@ -41,6 +41,9 @@ func (c Cookie) Read(r *http.Request) (string, error) {
 	var value string
 	found := false
 	for _, line := range r.Header["Cookie"] {
+		if !strings.Contains(line, c.Name) {
+			continue
+		}
 		for line != "" {
 			var part string
 			part, line, _ = strings.Cut(line, ";")
