@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-cognito/passwordless/internal/localpool"
 )
 
-// admin is what an operator may do with a pool. It shows accounts, and never keys, tokens or secrets.
+// admin is what an operator may do with a pool. It shows accounts and what identifies keys, and never keys, tokens or secrets.
 type admin struct{ pool *localpool.Pool }
 
 // backedUp says where a backup is.
@@ -29,6 +29,8 @@ type backedUp struct {
 //	DELETE user?user=<user>
 //	POST   user/enable?user=<user>, user/disable?user=<user>
 //	POST   user/groups?user=<user>&groups=<comma-separated>
+//	GET    signing_keys
+//	POST   signing_keys/rotate
 //	POST   backup?to=<absolute path>
 func (a admin) AdministerPool(ctx context.Context, r caddyauth.AdminRequest) (any, error) {
 	answer, err := a.administer(ctx, r)
@@ -70,6 +72,13 @@ func (a admin) administer(ctx context.Context, r caddyauth.AdminRequest) (any, e
 			groups = strings.Split(list, ",")
 		}
 		return a.pool.SetAccountGroups(ctx, name, groups)
+	case "GET signing_keys":
+		return a.pool.SigningKeys()
+	case "POST signing_keys/rotate":
+		if err := a.pool.RotateKeys(ctx); err != nil {
+			return nil, err
+		}
+		return a.pool.SigningKeys()
 	case "POST backup":
 		to := filepath.Clean(r.Values["to"])
 		size, err := a.pool.Backup(to)

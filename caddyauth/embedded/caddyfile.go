@@ -20,6 +20,7 @@ import (
 //		refresh_token_lifetime <duration>
 //		refresh_token_rotation on|off
 //		session_lifetime       <duration>
+//		signing_key_rotation   <duration>|off
 //		pre_token_version      V1_0|V2_0
 //		trigger                <name> <function> { … }
 //	}
@@ -76,6 +77,8 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		return unmarshalLifetime(d, option, &p.AccessTokenLifetime)
 	case "refresh_token_lifetime":
 		return unmarshalLifetime(d, option, &p.RefreshTokenLifetime)
+	case "signing_key_rotation":
+		return p.unmarshalKeyRotation(d)
 	case "session_lifetime":
 		return unmarshalLifetime(d, option, &p.SessionLifetime)
 	case "pre_token_version":
@@ -91,7 +94,7 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		return nil
 	default:
 		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
-			"refresh_token_rotation, session_lifetime, pre_token_version or trigger", option)
+			"refresh_token_rotation, signing_key_rotation, session_lifetime, pre_token_version or trigger", option)
 	}
 	if !d.AllArgs(text) {
 		return d.Errf("%s takes one value", option)
@@ -99,13 +102,29 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 	return nil
 }
 
+func (p *UserPool) unmarshalKeyRotation(d *caddyfile.Dispenser) error {
+	var value string
+	if !d.AllArgs(&value) {
+		return d.Err("signing_key_rotation takes one duration, such as 90d, or off")
+	}
+	if value == "off" {
+		p.SigningKeyRotation = -1
+		return nil
+	}
+	return parseLifetime(d, "signing_key_rotation", value, &p.SigningKeyRotation)
+}
+
 func unmarshalLifetime(d *caddyfile.Dispenser, option string, field *caddy.Duration) error {
 	var value string
 	if !d.AllArgs(&value) {
 		return d.Errf("%s takes one duration, such as 1h", option)
 	}
+	return parseLifetime(d, option, value, field)
+}
+
+func parseLifetime(d *caddyfile.Dispenser, option, value string, field *caddy.Duration) error {
 	lifetime, err := caddy.ParseDuration(value)
-	if err != nil {
+	if err != nil || lifetime < 0 {
 		return d.Errf("%s: %q is not a duration; write it as 1h or 30m", option, value)
 	}
 	*field = caddy.Duration(lifetime)

@@ -24,6 +24,7 @@ func init() {
 	caddyauth.RegisterCommand(poolCommand)
 	caddyauth.RegisterCommand(usersCommand)
 	caddyauth.RegisterCommand(backupCommand)
+	caddyauth.RegisterCommand(signingKeysCommand)
 }
 
 // poolCommand is `caddy passwordless pool`.

@@ -6,10 +6,12 @@
 package embedded
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/mail"
 	"path/filepath"
 	"strings"
@@ -28,6 +30,9 @@ func init() {
 
 // dataFile is the name of the data file in its folder.
 const dataFile = "pool.db"
+
+// keyRotation is the default age at which signing keys are replaced.
+const keyRotation = 90 * 24 * time.Hour
 
 // rotationGrace is how long a rotated refresh token still works: the time a retry or another node may need.
 const rotationGrace = 30 * time.Second
@@ -63,6 +68,10 @@ type UserPool struct {
 
 	// How long a refresh token works, from 1h to 10 years. Default: 30 days.
 	RefreshTokenLifetime caddy.Duration `json:"refresh_token_lifetime,omitempty"`
+
+	// Age at which the keys that sign tokens and links are replaced, at least 48h; a negative one means never. Tokens of old keys stay valid until they
+	// end. Default: 90 days.
+	SigningKeyRotation caddy.Duration `json:"signing_key_rotation,omitempty"`
 
 	// How long one step of a sign-in may take, from 3m to 15m: the time to type a code. Default: 3m.
 	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
@@ -146,6 +155,7 @@ func (p *UserPool) provisionLifetimes() error {
 	}{
 		{"access_token_lifetime", p.AccessTokenLifetime, 5 * time.Minute, 24 * time.Hour, "5m to 24h"},
 		{"refresh_token_lifetime", p.RefreshTokenLifetime, time.Hour, 3650 * 24 * time.Hour, "1h to 3650d"},
+		{"signing_key_rotation", max(p.SigningKeyRotation, 0), 48 * time.Hour, math.MaxInt64, "48h or longer"},
 		{"session_lifetime", p.SessionLifetime, 3 * time.Minute, 15 * time.Minute, "3m to 15m"},
 	} {
 		if d := time.Duration(l.value); d != 0 && (d < l.least || d > l.longest) {
@@ -156,6 +166,11 @@ func (p *UserPool) provisionLifetimes() error {
 		return errors.New("refresh_token_lifetime must not be shorter than access_token_lifetime")
 	}
 	return nil
+}
+
+// keyRotation is 0 for never.
+func (p *UserPool) keyRotation() time.Duration {
+	return max(time.Duration(cmp.Or(p.SigningKeyRotation, caddy.Duration(keyRotation))), 0)
 }
 
 // dataPath is the absolute path of the data file.
@@ -255,6 +270,7 @@ func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 		RefreshTokenLifetime: time.Duration(p.RefreshTokenLifetime),
 		SessionLifetime:      time.Duration(p.SessionLifetime),
 		RotateRefresh:        p.RefreshTokenRotation,
+		KeyRotation:          p.keyRotation(),
 		PreTokenVersion:      localpool.PreTokenVersion(p.PreTokenVersion),
 		Now:                  s.Now,
 		Rand:                 s.Rand,

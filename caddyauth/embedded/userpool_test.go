@@ -57,6 +57,8 @@ func TestUnmarshalCaddyfileRefusals(t *testing.T) {
 		"two values":     {"embedded {\n product Example Corp\n}", "product takes one value"},
 		"no duration":    {"embedded {\n access_token_lifetime soon\n}", `"soon" is not a duration`},
 		"no switch":      {"embedded {\n refresh_token_rotation maybe\n}", "on or off"},
+		"rotation":       {"embedded {\n signing_key_rotation often\n}", "is not a duration"},
+		"no rotation":    {"embedded {\n signing_key_rotation\n}", "or off"},
 		"no names":       {"embedded {\n inbox_host\n}", "at least one name"},
 		"flag with text": {"embedded {\n inbox_public yes\n}", "takes no value"},
 	} {
@@ -123,6 +125,7 @@ func TestProvision(t *testing.T) {
 		"inbox of nonsense": {UserPool{Inbox: "localhost:x"}, "inbox:"},
 		"public nothing":    {UserPool{InboxPublic: true}, "without inbox"},
 		"sender":            {UserPool{From: "nobody"}, "from:"},
+		"hasty rotation":    {UserPool{SigningKeyRotation: caddy.Duration(time.Hour)}, "signing_key_rotation"},
 		"lifetime":          {UserPool{AccessTokenLifetime: caddy.Duration(time.Second)}, "access_token_lifetime"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,5 +269,20 @@ func TestCorruptFileFailsTheStart(t *testing.T) {
 	}
 	if raw, err := os.ReadFile(file); err != nil || string(raw) != "not a database" {
 		t.Errorf("the file was changed: %q, %v", raw, err)
+	}
+}
+
+// Keys rotate unless the operator says otherwise.
+func TestSigningKeyRotation(t *testing.T) {
+	for option, want := range map[string]time.Duration{
+		"": 90 * 24 * time.Hour, "signing_key_rotation 30d": 30 * 24 * time.Hour, "signing_key_rotation off": 0,
+	} {
+		p := new(UserPool)
+		if err := p.UnmarshalCaddyfile(caddyfile.NewTestDispenser("embedded {\n " + option + "\n}")); err != nil {
+			t.Fatal(err)
+		}
+		if err := provision(t, p); err != nil || p.config(realmSettings(t)).KeyRotation != want {
+			t.Errorf("%q: %s, %v", option, p.config(realmSettings(t)).KeyRotation, err)
+		}
 	}
 }

@@ -8,18 +8,12 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"math/big"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v3/jwa"
-	"github.com/lestrrat-go/jwx/v3/jws"
 	"go.etcd.io/bbolt"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
@@ -34,26 +28,59 @@ const (
 	useLinks  = "links"
 )
 
-// storedKey is a private key in the file. The newest of its use signs; older ones still verify.
+var keyUses = []string{useTokens, useLinks}
+
+// storedKey is a private key in the file.
 type storedKey struct {
 	ID      string    `json:"kid"`
 	Use     string    `json:"use"`
 	PKCS8   []byte    `json:"pkcs8"`
 	Created time.Time `json:"created"`
+	// From is when it begins to sign, until the next key of its use does. Zero: when it was made.
+	From time.Time `json:"from,omitzero"`
 }
 
-// keySet is the keys in memory.
+// poolKey is a key in memory.
+type poolKey struct {
+	storedKey
+	private *rsa.PrivateKey
+	ends    time.Time // when the last thing it may have signed ends; zero: it is the newest
+}
+
+// keySet is the keys in memory, each use's in the order in which they sign.
 type keySet struct {
-	mu      sync.RWMutex
-	private map[string]*rsa.PrivateKey
-	use     map[string]string
-	signing map[string]string // use → kid of the newest
+	now   func() time.Time
+	mu    sync.RWMutex
+	byUse map[string][]poolKey
 }
 
 // loadKeys reads the keys, and makes those that are missing.
 func (p *Pool) loadKeys(ctx context.Context) error {
-	var stored []storedKey
-	err := p.db.view(func(tx *bbolt.Tx) error {
+	stored, err := p.storedKeys()
+	if err != nil {
+		return err
+	}
+	var missing []storedKey
+	for _, use := range keyUses {
+		if !slices.ContainsFunc(stored, func(k storedKey) bool { return k.Use == use }) {
+			key, err := newKey(use, p.now(), p.now())
+			if err != nil {
+				return err
+			}
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) > 0 {
+		if err := p.db.update(ctx, func(tx *bbolt.Tx) error { return putKeys(tx, missing) }); err != nil {
+			return err
+		}
+	}
+	return p.keys.set(append(stored, missing...))
+}
+
+func (p *Pool) storedKeys() (stored []storedKey, err error) {
+	err = p.db.view(func(tx *bbolt.Tx) error {
+		stored = nil
 		return tx.Bucket([]byte(bucketKeys)).ForEach(func(k, _ []byte) error {
 			var key storedKey
 			if _, err := getItem(tx, bucketKeys, k, p.now(), &key); err != nil {
@@ -63,36 +90,19 @@ func (p *Pool) loadKeys(ctx context.Context) error {
 			return nil
 		})
 	})
-	if err != nil {
-		return err
-	}
-	var missing []storedKey
-	for _, use := range []string{useTokens, useLinks} {
-		if !slices.ContainsFunc(stored, func(k storedKey) bool { return k.Use == use }) {
-			key, err := p.newKey(use)
-			if err != nil {
-				return err
-			}
-			missing = append(missing, key)
-		}
-	}
-	if len(missing) > 0 {
-		err := p.db.update(ctx, func(tx *bbolt.Tx) error {
-			for _, key := range missing {
-				if err := putItem(tx, bucketKeys, []byte(key.ID), time.Time{}, key); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
+	return stored, err
+}
+
+func putKeys(tx *bbolt.Tx, keys []storedKey) error {
+	for _, key := range keys {
+		if err := putItem(tx, bucketKeys, []byte(key.ID), time.Time{}, key); err != nil {
 			return err
 		}
 	}
-	return p.keys.set(append(stored, missing...))
+	return nil
 }
 
-func (p *Pool) newKey(use string) (storedKey, error) {
+func newKey(use string, now, from time.Time) (storedKey, error) {
 	private, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
 		return storedKey{}, fmt.Errorf("making a signing key: %w", err)
@@ -103,129 +113,76 @@ func (p *Pool) newKey(use string) (storedKey, error) {
 	}
 	// The key ID is made like Cognito's: base64 of 32 bytes. A digest of the public key cannot name two keys.
 	sum := sha256.Sum256(x509.MarshalPKCS1PublicKey(&private.PublicKey))
-	return storedKey{ID: base64.StdEncoding.EncodeToString(sum[:]), Use: use, PKCS8: der, Created: p.now().UTC()}, nil
+	return storedKey{ID: base64.StdEncoding.EncodeToString(sum[:]), Use: use, PKCS8: der, Created: now.UTC(), From: from.UTC()}, nil
 }
 
 func (s *keySet) set(stored []storedKey) error {
-	slices.SortFunc(stored, func(a, b storedKey) int { return a.Created.Compare(b.Created) })
-	private, use, signing := map[string]*rsa.PrivateKey{}, map[string]string{}, map[string]string{}
+	byUse := make(map[string][]poolKey)
 	for _, k := range stored {
 		parsed, err := x509.ParsePKCS8PrivateKey(k.PKCS8)
-		key, ok := parsed.(*rsa.PrivateKey)
+		private, ok := parsed.(*rsa.PrivateKey)
 		if err != nil || !ok {
 			return fmt.Errorf("signing key %s in the data file is no RSA key", k.ID)
 		}
-		private[k.ID], use[k.ID], signing[k.Use] = key, k.Use, k.ID
+		if k.From.IsZero() {
+			k.From = k.Created
+		}
+		byUse[k.Use] = append(byUse[k.Use], poolKey{storedKey: k, private: private})
+	}
+	for use, keys := range byUse {
+		slices.SortFunc(keys, func(a, b poolKey) int { return a.From.Compare(b.From) })
+		for i := range keys[1:] {
+			keys[i].ends = keys[i+1].From.Add(longestUse[use])
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.private, s.use, s.signing = private, use, signing
+	s.byUse = byUse
 	return nil
 }
 
-func (s *keySet) signer(use string) (string, *rsa.PrivateKey) {
+// live are the keys of a use that verify now, oldest first.
+func (s *keySet) live(use string) []poolKey {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	kid := s.signing[use]
-	return kid, s.private[kid]
+	now := s.now()
+	return slices.DeleteFunc(slices.Clone(s.byUse[use]), func(k poolKey) bool { return k.over(now) })
+}
+
+// over reports whether nothing that the key signed can be valid any more.
+func (k *poolKey) over(now time.Time) bool { return !k.ends.IsZero() && now.After(k.ends) }
+
+// signer is the newest key whose time has come.
+func (s *keySet) signer(use string) (kid string, private *rsa.PrivateKey, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	keys, now := s.byUse[use], s.now()
+	for i := len(keys) - 1; i >= 0; i-- {
+		// The first key signs whatever the clock says: it may have been set back.
+		if i == 0 || !keys[i].From.After(now) {
+			return keys[i].ID, keys[i].private, nil
+		}
+	}
+	return "", nil, errors.New("the user pool has no signing key")
 }
 
 func (s *keySet) find(use, kid string) *rsa.PublicKey {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.use[kid] != use {
-		return nil
-	}
-	return &s.private[kid].PublicKey
-}
-
-// jwk is one entry of the JWKS, with the members Cognito sends (RFC 7517, RFC 7518 section 6.3).
-type jwk struct {
-	Alg string `json:"alg"`
-	E   string `json:"e"`
-	Kid string `json:"kid"`
-	Kty string `json:"kty"`
-	N   string `json:"n"`
-	Use string `json:"use"`
-}
-
-type jwks struct {
-	Keys []jwk `json:"keys"`
-}
-
-// public is the JWKS: every token key, those that no longer sign too.
-func (s *keySet) public() jwks {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	set := jwks{Keys: []jwk{}}
-	for _, kid := range slices.Sorted(maps.Keys(s.private)) {
-		if s.use[kid] != useTokens {
-			continue
+	for i := range s.byUse[use] {
+		if k := &s.byUse[use][i]; k.ID == kid && !k.over(s.now()) {
+			return &k.private.PublicKey
 		}
-		public := s.private[kid].PublicKey
-		set.Keys = append(set.Keys, jwk{
-			Alg: "RS256", Kid: kid, Kty: "RSA", Use: "sig",
-			N: challenge.EncodeBase64(public.N.Bytes()),
-			E: challenge.EncodeBase64(big.NewInt(int64(public.E)).Bytes()),
-		})
 	}
-	return set
-}
-
-// signToken makes a JWT (RFC 7519) with RS256.
-func (s *keySet) signToken(claims map[string]any) (string, error) {
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", fmt.Errorf("encoding claims: %w", err)
-	}
-	kid, key := s.signer(useTokens)
-	headers := jws.NewHeaders()
-	if err := headers.Set(jws.KeyIDKey, kid); err != nil {
-		return "", fmt.Errorf("signing a token: %w", err)
-	}
-	signed, err := jws.Sign(payload, jws.WithKey(jwa.RS256(), key, jws.WithProtectedHeaders(headers)))
-	if err != nil {
-		return "", fmt.Errorf("signing a token: %w", err)
-	}
-	return string(signed), nil
-}
-
-// maxToken bounds a JWT in bytes before anything parses it.
-const maxToken = 32 << 10
-
-var errTokenSignature = errors.New("not a token of this pool")
-
-// verifyToken returns the claims of a JWT that this pool signed. It checks nothing but the signature: RS256 under a token key
-// named by its ID.
-func (s *keySet) verifyToken(raw string) (map[string]any, error) {
-	if len(raw) > maxToken || strings.Count(raw, ".") != 2 {
-		return nil, errTokenSignature
-	}
-	message, err := jws.Parse([]byte(raw), jws.WithCompact())
-	if err != nil || len(message.Signatures()) != 1 {
-		return nil, errTokenSignature
-	}
-	headers := message.Signatures()[0].ProtectedHeaders()
-	alg, _ := headers.Algorithm()
-	kid, _ := headers.KeyID()
-	key := s.find(useTokens, kid)
-	if alg != jwa.RS256() || key == nil {
-		return nil, errTokenSignature
-	}
-	payload, err := jws.Verify([]byte(raw), jws.WithKey(jwa.RS256(), key), jws.WithCompact())
-	if err != nil {
-		return nil, errTokenSignature
-	}
-	var claims map[string]any
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return nil, errTokenSignature
-	}
-	return claims, nil
+	return nil
 }
 
 // signLink signs a magic link's digest as KMS does with RSASSA_PSS_SHA_512: the salt is as long as the digest.
 func (s *keySet) signLink(digest []byte) (signature []byte, kid string, err error) {
-	kid, key := s.signer(useLinks)
+	kid, key, err := s.signer(useLinks)
+	if err != nil {
+		return nil, "", err
+	}
 	signature, err = rsa.SignPSS(rand.Reader, key, crypto.SHA512, digest, &rsa.PSSOptions{SaltLength: challenge.LinkSaltLength, Hash: crypto.SHA512})
 	return signature, kid, err
 }

@@ -28,6 +28,7 @@ type Pool struct {
 	keys     keySet
 	inbox    *Inbox
 	lock     sync.Mutex // serialises Reconfigure
+	rotation sync.Mutex // serialises rotations of keys
 }
 
 // settings is a configuration in force, with what is made of it. Requests under way keep the one they began with.
@@ -45,6 +46,7 @@ func Open(c Config) (*Pool, error) {
 	}
 	p := &Pool{inbox: newInbox(c.Now)}
 	p.current.Store(&settings{Config: c})
+	p.keys.now = p.now
 	if p.db, err = openDatabase(c.Path, p.now); err != nil {
 		return nil, fmt.Errorf("user pool: %w", err)
 	}

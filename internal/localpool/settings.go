@@ -14,6 +14,13 @@ import (
 	"github.com/caddy-cognito/passwordless/triggers/presignup"
 )
 
+// The longest lifetimes of what is signed, and the shortest of the keys: old ones stay for as long as what they signed.
+const (
+	longestAccessToken = 24 * time.Hour
+	longestLink        = time.Hour
+	shortestRotation   = 48 * time.Hour
+)
+
 // Config describes a pool. Path is required; every other zero value has a default.
 type Config struct {
 	// Path of the data file, absolute. Folders that are missing are created with mode 0700, the file with 0600.
@@ -65,6 +72,8 @@ type Config struct {
 	RefreshTokenLifetime time.Duration
 	// SessionLifetime of a sign-in's Session string, 3 to 15 minutes. Default: 3 minutes.
 	SessionLifetime time.Duration
+	// KeyRotation is the age at which the keys of tokens and links are replaced; at least 2 days. Default: 0, only by [Pool.RotateKeys].
+	KeyRotation time.Duration
 	// RotateRefresh gives out a new refresh token at each refresh and voids the one that was used. Default: false.
 	RotateRefresh bool
 	// RotationGrace is how long a rotated refresh token still works, for retries; at most 60 seconds. Default: 0, not at all.
@@ -118,15 +127,18 @@ func (c Config) withDefaults() (Config, error) {
 		name           string
 		value, lo, top time.Duration
 	}{
-		{"access token lifetime", c.AccessTokenLifetime, 5 * time.Minute, 24 * time.Hour},
+		{"access token lifetime", c.AccessTokenLifetime, 5 * time.Minute, longestAccessToken},
 		{"refresh token lifetime", c.RefreshTokenLifetime, time.Hour, 3650 * 24 * time.Hour},
 		{"session lifetime", c.SessionLifetime, 3 * time.Minute, 15 * time.Minute},
-		{"magic link lifetime", c.LinkLifetime, time.Minute, time.Hour},
+		{"magic link lifetime", c.LinkLifetime, time.Minute, longestLink},
 		{"refresh token rotation grace", c.RotationGrace, 0, time.Minute},
 	} {
 		if r.value < r.lo || r.value > r.top {
 			return c, fmt.Errorf("the %s must be %s to %s, got %s", r.name, r.lo, r.top, r.value)
 		}
+	}
+	if c.KeyRotation != 0 && c.KeyRotation < shortestRotation {
+		return c, fmt.Errorf("signing keys must stay for at least %s before they are rotated, got %s", shortestRotation, c.KeyRotation)
 	}
 	if c.RefreshTokenLifetime < c.AccessTokenLifetime {
 		return c, errors.New("the refresh token lifetime must not be shorter than the access token lifetime")

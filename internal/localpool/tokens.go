@@ -49,6 +49,7 @@ func (p *Pool) issue(ctx context.Context, s *settings, u user, metadata map[stri
 // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
 // https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
 func (p *Pool) mint(ctx context.Context, s *settings, u user, f tokenFamily, source string, metadata map[string]string) (*authenticationResult, error) {
+	p.rotateIfDue(ctx, s)
 	override, err := p.preToken(ctx, s, u, source, metadata)
 	if err != nil {
 		return nil, err
