@@ -10,6 +10,7 @@ func TestParse(t *testing.T) {
 BenchmarkGuard/caddy-2         	  500000	      1000 ns/op	     100 B/op	       3 allocs/op
 BenchmarkGuard/guard-2         	  400000	      3500.5 ns/op	     900 B/op	      12 allocs/op
 BenchmarkOpen/3_groups,_2_claims,_deny_list-16	 1	 5 ns/op
+BenchmarkGuard/own-2 	 500	 800000 ns/op	 2500 own-ns
 BenchmarkProxy-2	 100	 9 ns/op	 0.97 ratio	 7 B/op	 2 allocs/op
 BenchmarkBroken-2 --- FAIL
 PASS
@@ -18,7 +19,7 @@ PASS
 		t.Fatal(err)
 	}
 	want := map[string]result{
-		"Guard/caddy": {1000, 100, 3, 0}, "Guard/guard": {3500.5, 900, 12, 0}, "Proxy": {9, 7, 2, 0.97}, "Open/3_groups,_2_claims,_deny_list": {nanoseconds: 5},
+		"Guard/caddy": {1000, 100, 3, 0, 0}, "Guard/guard": {3500.5, 900, 12, 0, 0}, "Guard/own": {nanoseconds: 800000, own: 2500}, "Proxy": {9, 7, 2, 0.97, 0}, "Open/3_groups,_2_claims,_deny_list": {nanoseconds: 5},
 	}
 	if len(results) != len(want) {
 		t.Errorf("got %v", results)
@@ -43,6 +44,7 @@ func TestRows(t *testing.T) {
 		results[name] = result{nanoseconds: 1000, allocations: 2}
 	}
 	results["Guard/guard"] = result{nanoseconds: 3000, allocations: 10}
+	results["Guard/own"] = result{nanoseconds: 400000, own: 2000}
 	rows, err := rowsOf(results)
 	if err != nil {
 		t.Fatal(err)

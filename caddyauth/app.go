@@ -30,7 +30,7 @@ type App struct {
 	Realms map[string]*Realm `json:"realms,omitempty"`
 
 	ctx    caddy.Context
-	mu     sync.Mutex
+	mu     sync.RWMutex
 	opened map[string]*realm
 	closed bool
 }
@@ -90,6 +90,13 @@ var errRealmClosed = errors.New("this configuration has been replaced")
 
 // realm returns the named realm, opened. An error means that nobody can be let through: handlers answer 503.
 func (a *App) realm(_ context.Context, name string) (*realm, error) {
+	a.mu.RLock()
+	r, ok := a.opened[name]
+	closed := a.closed
+	a.mu.RUnlock()
+	if ok && !closed {
+		return r, nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {

@@ -218,8 +218,8 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		if reason := ambiguousPath(r.URL); reason != "" && !g.AllowAmbiguousPaths {
 			return v.refuse(w, r, refusal{status: http.StatusBadRequest, reason: "ambiguous_path", detail: reason})
 		}
-		r.Header.Del("X-Original-Url")
-		r.Header.Del("X-Rewrite-Url")
+		delete(r.Header, "X-Original-Url")
+		delete(r.Header, "X-Rewrite-Url")
 	}
 	preflight := isPreflight(r)
 	if preflight || g.methods {

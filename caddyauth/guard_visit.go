@@ -58,9 +58,6 @@ type refusal struct {
 // String keeps the visit out of placeholders such as {http.vars.*}.
 func (v *visit) String() string { return "" }
 
-// ownCookies are the names that never travel upstream, secure and plain alike.
-var ownCookies = append(session.CookieNames(true), session.CookieNames(false)...)
-
 // visit returns the request's visit and, the first time, takes off what a client may not send: identity headers and our cookies.
 func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit {
 	if v, ok := caddyhttp.GetVar(r.Context(), g.visitID).(*visit); ok {
@@ -73,7 +70,7 @@ func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit 
 	}
 	v.origin, v.host, v.shared = g.family.hosts.lookUp(rt, r)
 	v.writer.shared = v.shared
-	session.StripCookies(r.Header, ownCookies...)
+	session.StripCookies(r.Header)
 	g.family.scrub(r)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(v.placeholder)

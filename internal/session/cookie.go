@@ -14,18 +14,22 @@ type Cookie struct {
 	Secure bool
 }
 
+// ownMark is part of the names of all our cookies.
+const ownMark = "passwordless_"
+
 // SessionCookie carries the sealed session.
-func SessionCookie(secure bool) Cookie { return newCookie("passwordless_session", secure) }
+func SessionCookie(secure bool) Cookie { return newCookie(ownMark+"session", secure) }
 
 // NonceCookie binds a handoff to the browser that asked for it.
-func NonceCookie(secure bool) Cookie { return newCookie("passwordless_nonce", secure) }
+func NonceCookie(secure bool) Cookie { return newCookie(ownMark+"nonce", secure) }
 
 // BrowserCookie binds sign-in flows on the portal to one browser.
-func BrowserCookie(secure bool) Cookie { return newCookie("passwordless_browser", secure) }
+func BrowserCookie(secure bool) Cookie { return newCookie(ownMark+"browser", secure) }
 
-// CookieNames lists the names of all our cookies, for [StripCookies].
-func CookieNames(secure bool) []string {
-	return []string{SessionCookie(secure).Name, NonceCookie(secure).Name, BrowserCookie(secure).Name}
+// ownNames are the names of all our cookies, secure and plain alike.
+var ownNames = []string{
+	SessionCookie(true).Name, NonceCookie(true).Name, BrowserCookie(true).Name,
+	SessionCookie(false).Name, NonceCookie(false).Name, BrowserCookie(false).Name,
 }
 
 func newCookie(name string, secure bool) Cookie {
@@ -42,7 +46,7 @@ func (c Cookie) Read(r *http.Request) (string, error) {
 	found := false
 	for _, line := range r.Header["Cookie"] {
 		if !strings.Contains(line, c.Name) {
-			continue
+			continue // a search is cheaper than cutting up a long line
 		}
 		for line != "" {
 			var part string
@@ -82,15 +86,15 @@ func (c Cookie) bare() *http.Cookie {
 	return &http.Cookie{Name: c.Name, Path: "/", HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode}
 }
 
-// StripCookies removes the named cookies from all Cookie headers and leaves the others byte for byte. A header that becomes
-// empty is deleted.
-func StripCookies(h http.Header, names ...string) {
+// StripCookies removes our cookies, of whatever scheme, from all Cookie headers and leaves the others byte for byte. A header that
+// becomes empty is deleted.
+func StripCookies(h http.Header) {
 	lines := h["Cookie"]
 	var kept []string
 	changed := false
 	for _, line := range lines {
-		stripped := stripLine(line, names)
-		changed = changed || stripped != line
+		stripped := stripLine(line)
+		changed = changed || len(stripped) != len(line)
 		if stripped != "" || line == "" {
 			kept = append(kept, stripped)
 		}
@@ -104,36 +108,40 @@ func StripCookies(h http.Header, names ...string) {
 	}
 }
 
-func stripLine(line string, names []string) string {
-	if !containsAny(line, names) {
+// stripLine copies only what our cookies stand in the middle of: this runs on every request.
+func stripLine(line string) string {
+	if !strings.Contains(line, ownMark) {
 		return line
 	}
-	var out strings.Builder
-	first, removed := true, false
-	for rest, more := line, true; more; {
-		var part string
-		part, rest, more = strings.Cut(rest, ";")
+	var before strings.Builder
+	start, end := -1, -1 // of the piece that is kept and not in before yet
+	for at, next := 0, 0; at <= len(line); at = next + 1 {
+		if next = len(line); at < next {
+			if length := strings.IndexByte(line[at:], ';'); length >= 0 {
+				next = at + length
+			}
+		}
+		part := line[at:next]
 		name, _, _ := strings.Cut(part, "=")
-		if slices.Contains(names, strings.Trim(name, " \t")) {
-			removed = true
-			continue
-		}
-		if !first {
-			out.WriteByte(';')
-		} else if removed {
-			part = strings.TrimLeft(part, " \t") // the space after a semicolon that is gone
-		}
-		first = false
-		out.WriteString(part)
-	}
-	return out.String()
-}
-
-func containsAny(line string, names []string) bool {
-	for _, name := range names {
-		if strings.Contains(line, name) {
-			return true
+		switch {
+		case slices.Contains(ownNames, strings.Trim(name, " \t")):
+		case start < 0:
+			if start, end = at, next; at > 0 {
+				start = next - len(strings.TrimLeft(part, " \t")) // the space after a semicolon that is gone
+			}
+		case end == at-1:
+			end = next
+		default:
+			before.WriteString(line[start:end])
+			start, end = at-1, next // with its semicolon
 		}
 	}
-	return false
+	switch {
+	case start < 0:
+		return ""
+	case before.Len() == 0:
+		return line[start:end]
+	}
+	before.WriteString(line[start:end])
+	return before.String()
 }

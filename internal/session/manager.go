@@ -199,6 +199,9 @@ func sealedSize(plaintext int) int {
 	return sealEncoding.EncodedLen(headSize + plaintext + tagSize)
 }
 
+// openBuffers save an allocation a request. A cookie's bytes and their binding fit into as many bytes as it has characters.
+var openBuffers = sync.Pool{New: func() any { return new([maxCookie]byte) }}
+
 // Open reads a cookie value that [Manager.Seal] made for the same host. It does no I/O, except when the deny list or a key was
 // not read in time. It fails with [ErrInvalid], [ErrExpired], [ErrIdle], [ErrDenied] or [ErrFuture] and then returns the zero
 // Session. A Partial session whose record is cached comes back complete.
@@ -206,7 +209,9 @@ func (m *Manager) Open(value, host string) (Session, error) {
 	if len(value) > maxCookie {
 		return Session{}, ErrInvalid
 	}
-	plaintext, err := m.Keys.Open(Binding{Purpose: purposeSession, Realm: m.Settings.Realm, Host: host}, value)
+	buffer := openBuffers.Get().(*[maxCookie]byte)
+	defer openBuffers.Put(buffer) // what is decoded are copies
+	plaintext, err := m.Keys.openIn(buffer[:], Binding{Purpose: purposeSession, Realm: m.Settings.Realm, Host: host}, value)
 	if err != nil {
 		return Session{}, err
 	}

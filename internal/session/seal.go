@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 )
 
 const (
@@ -16,6 +17,8 @@ const (
 	tagSize     = 16
 	headSize    = 1 + keyIDSize + nonceSize
 	maxSealed   = 16 << 10 // characters; longer input is refused before it is decoded
+
+	bindingSpace = 128 // bytes that a binding takes as a rule
 )
 
 var sealEncoding = base64.RawURLEncoding.Strict() // one text per value: no spare bits to play with
@@ -44,10 +47,15 @@ func (k *KeyRing) Seal(b Binding, plaintext []byte) (string, error) {
 
 // Open is the inverse of [KeyRing.Seal]. It fails with [ErrInvalid], whatever the reason.
 func (k *KeyRing) Open(b Binding, sealed string) ([]byte, error) {
+	return k.openIn(nil, b, sealed)
+}
+
+// openIn is Open with a buffer to work in. The result is part of the buffer, or of a larger one where it was too small.
+func (k *KeyRing) openIn(buffer []byte, b Binding, sealed string) ([]byte, error) {
 	if len(sealed) > maxSealed {
 		return nil, ErrInvalid
 	}
-	raw, err := sealEncoding.DecodeString(sealed)
+	raw, err := sealEncoding.AppendDecode(slices.Grow(buffer[:0], sealEncoding.DecodedLen(len(sealed))+bindingSpace), []byte(sealed))
 	if err != nil || len(sealed) != sealEncoding.EncodedLen(len(raw)) { // the decoder skips line ends
 		return nil, ErrInvalid
 	}
@@ -67,7 +75,7 @@ func (k *KeyRing) sealBytes(b Binding, plaintext []byte) ([]byte, error) {
 	return key.aead.Seal(out, nonce, plaintext, b.appendTo(append(ad[:0], out[:1+keyIDSize]...))), nil
 }
 
-// openBytes decrypts in place: raw is overwritten.
+// openBytes decrypts in place: raw is overwritten, and so may be what lies behind it up to its capacity.
 func (k *KeyRing) openBytes(b Binding, raw []byte) ([]byte, error) {
 	if len(raw) < headSize+tagSize || raw[0] != sealVersion {
 		return nil, ErrInvalid
@@ -76,9 +84,9 @@ func (k *KeyRing) openBytes(b Binding, raw []byte) ([]byte, error) {
 	if key == nil {
 		return nil, ErrInvalid
 	}
-	var ad [128]byte
 	nonce, ciphertext := raw[1+keyIDSize:headSize], raw[headSize:]
-	plaintext, err := key.aead.Open(ciphertext[:0], nonce, ciphertext, b.appendTo(append(ad[:0], raw[:1+keyIDSize]...)))
+	ad := b.appendTo(append(raw[len(raw):], raw[:1+keyIDSize]...))
+	plaintext, err := key.aead.Open(ciphertext[:0], nonce, ciphertext, ad)
 	if err != nil {
 		return nil, ErrInvalid
 	}
