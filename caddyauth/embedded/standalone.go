@@ -26,6 +26,9 @@ type standalone struct {
 	RedirectURIs []string
 	Hosts        []string // names, beside the loopback ones, under which it may be reached
 	SignUp       string
+	NamedBy      []string // attributes that are user names
+	Aliases      []string // attributes beside user names that people choose
+	ChosenNames  bool
 	Inbox        string
 	AdminKey     string            // ID of the key that signs administrators' operations; its secret is in the environment
 	Triggers     map[string]string // functions in the place of the pool's own triggers, by name
@@ -77,6 +80,14 @@ func (s *standalone) config() (localpool.Config, error) {
 			return localpool.Config{}, fmt.Errorf("--admin-key: its secret is missing: put it into the environment variable %s", adminSecretVariable)
 		}
 		c.AdminKeys = map[string]string{s.AdminKey: secret}
+	}
+	switch {
+	case len(s.NamedBy) > 0 && (s.ChosenNames || len(s.Aliases) > 0):
+		return localpool.Config{}, errors.New("--username-attributes: people have user names that are such an attribute, or choose one and have --alias-attributes beside it, not both")
+	case s.ChosenNames || len(s.Aliases) > 0:
+		c.Names = localpool.Names{Chosen: true, With: s.Aliases}
+	default:
+		c.Names = localpool.Names{With: s.NamedBy}
 	}
 	for _, id := range s.RPIDs {
 		c.AddRelyingParty(id, s.Origins)

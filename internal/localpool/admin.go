@@ -1,11 +1,13 @@
 package localpool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"regexp"
+	"strings"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -44,6 +46,12 @@ type adminUserInput struct {
 	Username       string            `json:"Username"`
 	UserAttributes []attribute       `json:"UserAttributes"`
 	ClientMetadata map[string]string `json:"ClientMetadata"`
+}
+
+type adminCreateUserInput struct {
+	adminUserInput
+	TemporaryPassword  string `json:"TemporaryPassword"`
+	ForceAliasCreation bool   `json:"ForceAliasCreation"`
 }
 
 type adminUserOutput struct {
@@ -94,50 +102,44 @@ func clip(s string) string {
 // adminCreateUser makes an account that can sign in at once: there are no passwords to change first, and no invitation is mailed, because a
 // person signs in with a link anyhow.
 // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminCreateUser.html
-func (p *Pool) adminCreateUser(ctx context.Context, in adminUserInput) (map[string]listedUser, error) {
+func (p *Pool) adminCreateUser(ctx context.Context, in adminCreateUserInput) (map[string]listedUser, error) {
 	s := p.current.Load()
 	if err := s.checkPool(in.UserPoolID); err != nil {
 		return nil, err
 	}
-	if !isEmail(in.Username) {
-		return nil, invalidParameter("Username should be an email.")
+	if in.TemporaryPassword != "" {
+		return nil, invalidParameter("TemporaryPassword: users of this pool have no passwords")
 	}
 	if err := checkMetadata(in.ClientMetadata); err != nil {
 		return nil, err
 	}
-	attributes := map[string]string{"email": in.Username}
-	verified := map[string]string{"email_verified": "false"}
+	attributes, verified := make(map[string]string), make(map[string]string)
 	for _, a := range in.UserAttributes {
 		if err := checkAttribute(a); err != nil {
 			return nil, err
 		}
-		switch a.Name {
-		case "email":
-			if fold(a.Value) != fold(in.Username) {
-				return nil, invalidParameter("Attribute email must be the same as the user name.")
-			}
-		case "email_verified", "phone_number_verified":
+		if strings.HasSuffix(a.Name, "_verified") {
 			verified[a.Name] = a.Value
-		case "phone_number":
-			if _, set := verified["phone_number_verified"]; !set {
-				verified["phone_number_verified"] = "false"
-			}
-			attributes[a.Name] = a.Value
-		default:
+		} else {
 			attributes[a.Name] = a.Value
 		}
 	}
-	id, err := newUUID(s.Rand)
+	u, err := s.newUser(in.Username, attributes)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.preSignUp(ctx, s, "PreSignUp_AdminCreateUser", id, attributes, signUpInput{ClientMetadata: in.ClientMetadata}); err != nil {
+	_, err = p.preSignUp(ctx, s, "PreSignUp_AdminCreateUser", u.Username, maps.Clone(u.Attributes), signUpInput{ClientMetadata: in.ClientMetadata})
+	if err != nil {
 		return nil, err
 	}
-	maps.Copy(attributes, verified)
-	now := s.Now().UTC()
-	u := user{Username: id, Sub: id, Attributes: attributes, Status: statusConfirmed, Created: now, Modified: now}
-	if err := p.addUser(ctx, u); err != nil {
+	for _, kind := range []string{aliasEmail, aliasPhone} {
+		if u.Attributes[kind] != "" {
+			u.Attributes[kind+"_verified"] = cmp.Or(verified[kind+"_verified"], "false")
+		}
+	}
+	u.Status = statusConfirmed
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return s.Names.addUser(tx, u, in.ForceAliasCreation, s.Now()) })
+	if err != nil {
 		return nil, err
 	}
 	return map[string]listedUser{"User": listed(u)}, nil
@@ -225,7 +227,9 @@ func (p *Pool) adminUpdateUserAttributes(ctx context.Context, in adminUserInput)
 	if err != nil {
 		return nil, err
 	}
-	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return changeAttributes(tx, u.Username, in.UserAttributes, p.now()) })
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error {
+		return p.names().changeAttributes(tx, u.Username, in.UserAttributes, p.now())
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -164,10 +164,14 @@ func (p *Pool) describeUserPool(_ context.Context, in describePoolInput) (map[st
 	if err != nil {
 		return nil, err
 	}
+	nameAttributes := "UsernameAttributes"
+	if s.Names.Chosen {
+		nameAttributes = "AliasAttributes"
+	}
 	return map[string]any{"UserPool": map[string]any{
 		"Id": s.UserPoolID, "Name": s.Product, "Arn": "arn:aws:cognito-idp:" + s.Region + ":000000000000:userpool/" + s.UserPoolID,
 		"CreationDate": seconds(p.identity.Created), "LastModifiedDate": seconds(p.identity.Created), "EstimatedNumberOfUsers": users,
-		"UsernameAttributes": []string{"email"}, "UsernameConfiguration": map[string]bool{"CaseSensitive": false}, "MfaConfiguration": "OFF",
+		nameAttributes: s.Names.With, "UsernameConfiguration": map[string]bool{"CaseSensitive": false}, "MfaConfiguration": "OFF",
 		"AdminCreateUserConfig": map[string]bool{"AllowAdminCreateUserOnly": s.SignUp.Mode == "invitation" || s.SignUp.Mode == "closed"},
 		"LambdaConfig":          map[string]string{}, "UserPoolTier": "ESSENTIALS",
 	}}, nil

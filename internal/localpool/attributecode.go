@@ -79,21 +79,21 @@ func (p *Pool) getAttributeCode(ctx context.Context, in attributeCodeInput) (*at
 	if in.AttributeName != "email" && in.AttributeName != "phone_number" {
 		return nil, invalidParameter("Only email and phone_number can be verified.")
 	}
-	value := u.Attributes[in.AttributeName]
-	if value == "" {
+	if u.Attributes[in.AttributeName] == "" {
 		return nil, invalidParameter("User does not have a value for the attribute " + in.AttributeName + ".")
 	}
-	key := attributeCodeKey(u, in.AttributeName)
-	var op [sha256.Size]byte
-	if _, err := cryptorand.Read(op[:]); err != nil {
-		return nil, fmt.Errorf("reading randomness: %w", err)
-	}
-	within, err := (&triggerStore{pool: p}).Take(ctx, key, op, attributeCodesPerHour, time.Hour, s.Now())
+	delivery, err := p.issueCode(ctx, s, u, in.AttributeName)
 	if err != nil {
 		return nil, err
 	}
-	if !within {
-		return nil, errCodeLimit
+	return &attributeCodeOutput{CodeDeliveryDetails: *delivery}, nil
+}
+
+// issueCode makes a code for an address or a number of a user, which voids an earlier one, and sends it there.
+func (p *Pool) issueCode(ctx context.Context, s *settings, u user, name string) (*codeDelivery, error) {
+	key, value := attributeCodeKey(u, name), u.Attributes[name]
+	if err := p.countCode(ctx, s, key); err != nil {
+		return nil, err
 	}
 	n, err := cryptorand.Int(s.Rand, big.NewInt(1_000_000))
 	if err != nil {
@@ -107,7 +107,23 @@ func (p *Pool) getAttributeCode(ctx context.Context, in attributeCodeInput) (*at
 	if err != nil {
 		return nil, err
 	}
-	return p.sendAttributeCode(ctx, s, u, in.AttributeName, value, code)
+	return p.sendAttributeCode(ctx, s, u, name, code)
+}
+
+// countCode counts one code, and refuses one too many.
+func (p *Pool) countCode(ctx context.Context, s *settings, key [sha256.Size]byte) error {
+	var op [sha256.Size]byte
+	if _, err := cryptorand.Read(op[:]); err != nil {
+		return fmt.Errorf("reading randomness: %w", err)
+	}
+	within, err := (&triggerStore{pool: p}).Take(ctx, key, op, attributeCodesPerHour, time.Hour, s.Now())
+	if err != nil {
+		return err
+	}
+	if !within {
+		return errCodeLimit
+	}
+	return nil
 }
 
 // codeHash binds a code to its user and attribute. Six digits are no secret to who has the file; they end within the day.
@@ -115,25 +131,30 @@ func codeHash(key [sha256.Size]byte, code string) [sha256.Size]byte {
 	return sha256.Sum256(append(key[:], code...))
 }
 
-func (p *Pool) sendAttributeCode(ctx context.Context, s *settings, u user, name, value, code string) (*attributeCodeOutput, error) {
+func (p *Pool) sendAttributeCode(ctx context.Context, s *settings, u user, name, code string) (*codeDelivery, error) {
 	locale := cmp.Or(u.Attributes["locale"], "en")
 	text, err := templates.SMSText(locale, templates.SMSData{Product: s.Product, Code: code})
 	if err != nil {
 		return nil, err
 	}
-	delivery := codeDelivery{AttributeName: name}
-	if name == "phone_number" {
-		delivery.DeliveryMedium, delivery.Destination = "SMS", challenge.MaskPhone(value)
+	value, delivery := u.Attributes[name], deliveryOf(name, u.Attributes[name])
+	if name == aliasPhone {
 		err = p.texter(s).SendText(ctx, Text{To: value, Body: text})
 	} else {
-		delivery.DeliveryMedium, delivery.Destination = "EMAIL", maskEmail(value)
 		err = p.mailer(s).SendMail(ctx, Mail{From: s.From, To: value, Locale: locale, Subject: s.Product, Text: text, HTML: "<p>" + html.EscapeString(text) + "</p>"})
 	}
 	if err != nil {
 		p.logger().ErrorContext(ctx, "verification code not delivered", "attribute", name, "error", err)
 		return nil, &failure{Type: typeCodeDelivery, Message: "The verification code could not be delivered."}
 	}
-	return &attributeCodeOutput{CodeDeliveryDetails: delivery}, nil
+	return &delivery, nil
+}
+
+func deliveryOf(name, value string) codeDelivery {
+	if name == aliasPhone {
+		return codeDelivery{AttributeName: name, DeliveryMedium: "SMS", Destination: challenge.MaskPhone(value)}
+	}
+	return codeDelivery{AttributeName: name, DeliveryMedium: "EMAIL", Destination: maskEmail(value)}
 }
 
 // maskEmail shows the first letters of both parts, as Cognito does.
@@ -154,10 +175,26 @@ func (p *Pool) verifyUserAttribute(ctx context.Context, in verifyAttributeInput)
 	if err != nil {
 		return nil, err
 	}
-	key := attributeCodeKey(u, in.AttributeName)
+	return &empty{}, p.useCode(ctx, s, u, in.AttributeName, in.Code, func(tx *bbolt.Tx, before user) error {
+		now := before.verified(in.AttributeName, s.Now())
+		return s.Names.storeUser(tx, &before, now, false, s.Now())
+	})
+}
+
+// verified is the user with an address or a number that is proven.
+func (u user) verified(name string, now time.Time) user {
+	u.Attributes = maps.Clone(u.Attributes)
+	u.Attributes[name+"_verified"] = "true"
+	u.Modified = now.UTC()
+	return u
+}
+
+// useCode checks a code for an address or a number of a user, uses it up and does what it proves, all in one step.
+func (p *Pool) useCode(ctx context.Context, s *settings, u user, name, code string, proven func(*bbolt.Tx, user) error) error {
+	key := attributeCodeKey(u, name)
 	// A wrong try is a change too: it must be on disk before it is answered, whatever the answer is.
 	var refused error
-	err = p.db.update(ctx, func(tx *bbolt.Tx) error {
+	err := p.db.update(ctx, func(tx *bbolt.Tx) error {
 		refused = nil
 		var c attributeCode
 		found, err := getItem(tx, bucketSecrets, secretKey(kindAttributeCode, key), s.Now(), &c)
@@ -168,7 +205,7 @@ func (p *Pool) verifyUserAttribute(ctx context.Context, in verifyAttributeInput)
 		if err != nil {
 			return err
 		}
-		if !found || !exists || c.Value != now.Attributes[in.AttributeName] || !s.Now().Before(c.Ends) {
+		if !found || !exists || c.Value != now.Attributes[name] || !s.Now().Before(c.Ends) {
 			refused = errCodeExpired
 			return nil
 		}
@@ -176,14 +213,11 @@ func (p *Pool) verifyUserAttribute(ctx context.Context, in verifyAttributeInput)
 			refused = errCodeLimit
 			return nil
 		}
-		if hash := codeHash(key, in.Code); !sameSecret(string(hash[:]), string(c.Hash[:])) {
+		if hash := codeHash(key, code); !sameSecret(string(hash[:]), string(c.Hash[:])) {
 			refused = errCodeMismatch
 			return putItem(tx, bucketSecrets, secretKey(kindAttributeCode, key), c.Ends, c)
 		}
-		now.Attributes = maps.Clone(now.Attributes)
-		now.Attributes[in.AttributeName+"_verified"] = "true"
-		now.Modified = s.Now().UTC()
-		if err := putUser(tx, now); err != nil {
+		if err := proven(tx, now); err != nil {
 			return err
 		}
 		return deleteItem(tx, bucketSecrets, secretKey(kindAttributeCode, key))
@@ -191,8 +225,5 @@ func (p *Pool) verifyUserAttribute(ctx context.Context, in verifyAttributeInput)
 	if err == nil {
 		err = refused
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &empty{}, nil
+	return err
 }

@@ -1,6 +1,7 @@
 package localpool
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -26,10 +27,7 @@ type deleteAttributesInput struct {
 	UserAttributeNames []string `json:"UserAttributeNames"`
 }
 
-var (
-	errSchema      = "Attributes did not conform to the schema: "
-	errAliasExists = &failure{Type: typeAliasExists, Message: "An account with the given email already exists."}
-)
+const errSchema = "Attributes did not conform to the schema: "
 
 // updateUserAttributes changes the account of an access token. A new address or number counts as unverified; codes are sent when they
 // are asked for, as in a Cognito pool that verifies nothing by itself.
@@ -48,16 +46,16 @@ func (p *Pool) updateUserAttributes(ctx context.Context, in updateAttributesInpu
 			return nil, notAuthorized("A client attempted to write unauthorized attribute")
 		}
 	}
-	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return changeAttributes(tx, u.Username, in.UserAttributes, s.Now()) })
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return s.Names.changeAttributes(tx, u.Username, in.UserAttributes, s.Now()) })
 	if err != nil {
 		return nil, err
 	}
 	return &updateAttributesOutput{CodeDeliveryDetailsList: []codeDelivery{}}, nil
 }
 
-// changeAttributes sets attributes in one step with the alias of the address. Whoever may set whether something is verified must check before
+// changeAttributes sets attributes in one step with the aliases that they are. Whoever may set whether something is verified must check before
 // who asks.
-func changeAttributes(tx *bbolt.Tx, username string, list []attribute, now time.Time) error {
+func (n Names) changeAttributes(tx *bbolt.Tx, username string, list []attribute, now time.Time) error {
 	u, found, err := findUser(tx, username, now)
 	if err != nil {
 		return err
@@ -65,13 +63,13 @@ func changeAttributes(tx *bbolt.Tx, username string, list []attribute, now time.
 	if !found {
 		return errNoUser
 	}
-	before := u.Attributes
-	u.Attributes = maps.Clone(before)
+	before := u
+	u.Attributes = maps.Clone(before.Attributes)
 	for _, a := range list {
 		if err := checkAttribute(a); err != nil {
 			return err
 		}
-		if (a.Name == "email" || a.Name == "phone_number") && a.Value != before[a.Name] {
+		if (a.Name == "email" || a.Name == "phone_number") && a.Value != before.Attributes[a.Name] {
 			u.Attributes[a.Name+"_verified"] = "false"
 		}
 		u.Attributes[a.Name] = a.Value
@@ -81,11 +79,8 @@ func changeAttributes(tx *bbolt.Tx, username string, list []attribute, now time.
 			u.Attributes[a.Name] = a.Value
 		}
 	}
-	if err := moveAlias(tx, u, before["email"], now); err != nil {
-		return err
-	}
 	u.Modified = now.UTC()
-	return putUser(tx, u)
+	return n.storeUser(tx, &before, u, false, now)
 }
 
 func checkAttribute(a attribute) error {
@@ -106,26 +101,7 @@ func checkAttribute(a attribute) error {
 	return nil
 }
 
-// moveAlias lets a user be found by the new address and no more by the old one.
-func moveAlias(tx *bbolt.Tx, u user, before string, now time.Time) error {
-	after := u.Attributes["email"]
-	if fold(after) == fold(before) {
-		return nil
-	}
-	if other, taken, err := findUser(tx, after, now); err != nil {
-		return err
-	} else if taken && other.Username != u.Username {
-		return errAliasExists
-	}
-	if before != "" {
-		if err := deleteItem(tx, bucketAliases, joinKey(aliasEmail, fold(before))); err != nil {
-			return err
-		}
-	}
-	return putItem(tx, bucketAliases, joinKey(aliasEmail, fold(after)), time.Time{}, u.Username)
-}
-
-// deleteUserAttributes takes attributes away. The address stays: the user is found by it.
+// deleteUserAttributes takes attributes away. The one that the user signed up with stays, for it is the user's name.
 // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_DeleteUserAttributes.html
 func (p *Pool) deleteUserAttributes(ctx context.Context, in deleteAttributesInput) (*empty, error) {
 	s := p.current.Load()
@@ -137,24 +113,25 @@ func (p *Pool) deleteUserAttributes(ctx context.Context, in deleteAttributesInpu
 		switch {
 		case slices.Contains(serverAttributes, name):
 			return nil, notAuthorized("A client attempted to write unauthorized attribute")
-		case name == "email":
-			return nil, invalidParameter("email cannot be deleted: users sign in with it")
+		case !s.Names.Chosen && name == cmp.Or(u.NamedBy, aliasEmail):
+			return nil, invalidParameter(name + " cannot be deleted: the user signs in with it")
 		case !slices.Contains(standardAttributes, name):
 			return nil, invalidParameter(errSchema + "Type for attribute could not be determined")
 		}
 	}
 	return &empty{}, p.db.update(ctx, func(tx *bbolt.Tx) error {
-		now, found, err := findUser(tx, u.Username, s.Now())
+		before, found, err := findUser(tx, u.Username, s.Now())
 		if err != nil || !found {
 			return err
 		}
-		now.Attributes = maps.Clone(now.Attributes)
+		now := before
+		now.Attributes = maps.Clone(before.Attributes)
 		for _, name := range in.UserAttributeNames {
 			delete(now.Attributes, name)
 			delete(now.Attributes, name+"_verified")
 		}
 		now.Modified = s.Now().UTC()
-		return putUser(tx, now)
+		return s.Names.storeUser(tx, &before, now, false, s.Now())
 	})
 }
 

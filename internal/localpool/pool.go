@@ -57,7 +57,7 @@ func Open(c Config) (*Pool, error) {
 }
 
 func (p *Pool) load(c Config) error {
-	id, err := p.db.loadIdentity(context.Background(), c.Rand)
+	id, err := p.db.loadIdentity(context.Background(), c.Rand, c.Names)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,9 @@ func (p *Pool) Reconfigure(c Config) error {
 	if path := p.current.Load().Path; c.Path != path {
 		return fmt.Errorf("user pool: it is open at %s and cannot move to %s", path, c.Path)
 	}
+	if c.Names, err = p.keptNames(c.Names); err != nil {
+		return fmt.Errorf("user pool: %w", err)
+	}
 	setDefault(&c.Region, p.identity.Region)
 	setDefault(&c.UserPoolID, p.identity.UserPoolID)
 	if c.ClientID == "" {
@@ -95,6 +98,24 @@ func (p *Pool) Reconfigure(c Config) error {
 	p.current.Store(s)
 	return nil
 }
+
+// keptNames are those that the pool was made with. A configuration that says nothing gets them; one that says otherwise is refused, for
+// users would no longer be found.
+func (p *Pool) keptNames(wanted Names) (Names, error) {
+	kept, err := p.identity.Names.withDefaults()
+	if err != nil || !wanted.Chosen && len(wanted.With) == 0 {
+		return kept, err
+	}
+	if wanted, err = wanted.withDefaults(); err != nil {
+		return kept, err
+	}
+	if !wanted.equal(kept) {
+		return kept, fmt.Errorf("people sign in with %s in data file %s, which cannot be changed to %s: use another file", kept, p.db.bolt.Path(), wanted)
+	}
+	return kept, nil
+}
+
+func (p *Pool) names() Names { return p.current.Load().Names }
 
 // Close waits for accepted changes to be on disk and closes the file.
 func (p *Pool) Close() error { return p.db.close() }

@@ -28,6 +28,8 @@ type operation func(p *Pool, ctx context.Context, body []byte) (any, error)
 // operations are those of Cognito that this pool answers. Each needs no AWS credentials in Cognito either.
 var operations = map[string]operation{
 	"SignUp":                    serve((*Pool).signUp),
+	"ConfirmSignUp":             serve((*Pool).confirmSignUp),
+	"ResendConfirmationCode":    serve((*Pool).resendConfirmationCode),
 	"InitiateAuth":              serve((*Pool).initiateAuth),
 	"RespondToAuthChallenge":    serve((*Pool).respondToAuthChallenge),
 	"GetTokensFromRefreshToken": serve((*Pool).getTokensFromRefreshToken),

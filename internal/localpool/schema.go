@@ -45,6 +45,7 @@ type identity struct {
 	ClientID     string    `json:"client_id"`
 	ClientSecret string    `json:"client_secret"`
 	StandIn      []byte    `json:"stand_in"` // secret behind the names of users that do not exist
+	Names        Names     `json:"names"`    // nothing: the default
 	Created      time.Time `json:"created"`
 }
 
@@ -56,7 +57,7 @@ const (
 )
 
 // loadIdentity reads the pool's identity, or makes one in an empty file. It writes nothing to a file that it refuses.
-func (d *database) loadIdentity(ctx context.Context, rand io.Reader) (identity, error) {
+func (d *database) loadIdentity(ctx context.Context, rand io.Reader, names Names) (identity, error) {
 	var id identity
 	found := false
 	err := d.view(func(tx *bbolt.Tx) (err error) {
@@ -67,6 +68,9 @@ func (d *database) loadIdentity(ctx context.Context, rand io.Reader) (identity, 
 		return id, err
 	}
 	if id, err = d.newIdentity(rand); err != nil {
+		return id, err
+	}
+	if id.Names, err = names.withDefaults(); err != nil {
 		return id, err
 	}
 	err = d.update(ctx, func(tx *bbolt.Tx) error {

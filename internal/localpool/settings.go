@@ -30,6 +30,9 @@ type Config struct {
 	// file (region "local").
 	Region, UserPoolID, ClientID, ClientSecret string
 
+	// Names say what people are called and sign in with. Default: those that the pool was made with; at first an e-mail address.
+	Names Names
+
 	// PublicClient is an app client without a secret, for scripts in browsers. Default: false.
 	PublicClient bool
 	// PublicURL is where others reach the pool's protocol, without a slash at its end; it begins the issuer of tokens. Default: a name
@@ -150,6 +153,9 @@ func (c Config) withDefaults() (Config, error) {
 		if err := CheckAdminKey(id, secret); err != nil {
 			return c, err
 		}
+	}
+	if _, err := c.Names.withDefaults(); err != nil {
+		return c, err
 	}
 	if _, err := mail.ParseAddress(c.From); err != nil {
 		return c, fmt.Errorf("%q is not a sender address; write no-reply@example.com", c.From)

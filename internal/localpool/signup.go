@@ -2,10 +2,10 @@ package localpool
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
-	"unicode/utf8"
 
 	"go.etcd.io/bbolt"
 )
@@ -21,8 +21,9 @@ type signUpInput struct {
 }
 
 type signUpOutput struct {
-	UserConfirmed bool   `json:"UserConfirmed"`
-	UserSub       string `json:"UserSub"`
+	UserConfirmed       bool          `json:"UserConfirmed"`
+	UserSub             string        `json:"UserSub"`
+	CodeDeliveryDetails *codeDelivery `json:"CodeDeliveryDetails,omitempty"`
 }
 
 // standardAttributes are those a person may set at sign-up.
@@ -35,7 +36,7 @@ var standardAttributes = []string{
 // serverAttributes are set by the pool only.
 var serverAttributes = []string{"sub", "email_verified", "phone_number_verified", "identities"}
 
-// signUp registers an account under an e-mail address.
+// signUp registers an account. Where PreSignUp does not confirm it, a code does, which is sent to the address or the number.
 // https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_SignUp.html
 func (p *Pool) signUp(ctx context.Context, in signUpInput) (*signUpOutput, error) {
 	s := p.current.Load()
@@ -51,76 +52,47 @@ func (p *Pool) signUp(ctx context.Context, in signUpInput) (*signUpOutput, error
 	if err := checkMetadata(in.ClientMetadata); err != nil {
 		return nil, err
 	}
-	if !isEmail(in.Username) {
-		return nil, invalidParameter("Username should be an email.")
-	}
 	attributes, err := signUpAttributes(in)
 	if err != nil {
 		return nil, err
 	}
-	id, err := newUUID(s.Rand)
+	u, err := s.newUser(in.Username, attributes)
 	if err != nil {
 		return nil, err
 	}
-	confirmed, err := p.preSignUp(ctx, s, "PreSignUp_SignUp", id, attributes, in)
+	confirmed, err := p.preSignUp(ctx, s, "PreSignUp_SignUp", u.Username, maps.Clone(u.Attributes), in)
 	if err != nil {
 		return nil, err
 	}
-	u := user{
-		Username: id, Sub: id, Attributes: attributes, Status: statusUnconfirmed,
-		Created: s.Now().UTC(), Modified: s.Now().UTC(),
-	}
-	u.Attributes["email_verified"] = "false"
-	if confirmed.AutoVerifyEmail {
-		u.Attributes["email_verified"] = "true"
-	}
-	if _, phone := attributes["phone_number"]; phone {
-		u.Attributes["phone_number_verified"] = "false"
-		if confirmed.AutoVerifyPhone {
-			u.Attributes["phone_number_verified"] = "true"
+	for kind, verified := range map[string]bool{aliasEmail: confirmed.AutoVerifyEmail, aliasPhone: confirmed.AutoVerifyPhone} {
+		if u.Attributes[kind] != "" {
+			u.Attributes[kind+"_verified"] = strconv.FormatBool(verified)
 		}
 	}
 	if confirmed.AutoConfirmUser {
 		u.Status = statusConfirmed
 	}
-	if err := p.addUser(ctx, u); err != nil {
+	if err := p.db.update(ctx, func(tx *bbolt.Tx) error { return s.Names.addUser(tx, u, false, s.Now()) }); err != nil {
 		return nil, err
 	}
-	return &signUpOutput{UserConfirmed: confirmed.AutoConfirmUser, UserSub: u.Sub}, nil
-}
-
-// addUser stores a new user, unless the address belongs to another.
-func (p *Pool) addUser(ctx context.Context, u user) error {
-	return p.db.update(ctx, func(tx *bbolt.Tx) error {
-		email := u.Attributes["email"]
-		if _, taken, err := findUser(tx, email, p.now()); err != nil || taken {
-			if err == nil {
-				err = &failure{Type: typeUsernameExists, Message: "An account with the given email already exists."}
-			}
-			return err
+	out := &signUpOutput{UserConfirmed: confirmed.AutoConfirmUser, UserSub: u.Sub}
+	if kind := confirmBy(s.Names, u); !out.UserConfirmed && kind != "" {
+		if out.CodeDeliveryDetails, err = p.issueCode(ctx, s, u, kind); err != nil {
+			return nil, err
 		}
-		if err := putItem(tx, bucketAliases, joinKey(aliasEmail, fold(email)), time.Time{}, u.Username); err != nil {
-			return err
-		}
-		return putUser(tx, u)
-	})
+	}
+	return out, nil
 }
 
 // signUpAttributes checks what the person wants to be known as.
 func signUpAttributes(in signUpInput) (map[string]string, error) {
-	attributes := map[string]string{"email": in.Username}
+	attributes := make(map[string]string)
 	for _, a := range in.UserAttributes {
-		switch {
-		case slices.Contains(serverAttributes, a.Name) || strings.HasPrefix(a.Name, "cognito:"):
+		if slices.Contains(serverAttributes, a.Name) || strings.HasPrefix(a.Name, "cognito:") {
 			return nil, notAuthorized("A client attempted to write unauthorized attribute")
-		case !slices.Contains(standardAttributes, a.Name):
-			return nil, invalidParameter("Attributes did not conform to the schema: Type for attribute could not be determined")
-		case len(a.Value) > maxValue || !utf8.ValidString(a.Value):
-			return nil, invalidParameter("Attributes did not conform to the schema: " + a.Name + " is too long")
-		case a.Name == "email" && fold(a.Value) != fold(in.Username):
-			return nil, invalidParameter("Attribute email must be the same as the user name.")
-		case a.Name == "phone_number" && !isPhone(a.Value):
-			return nil, invalidParameter("Invalid phone number format.")
+		}
+		if err := checkAttribute(a); err != nil {
+			return nil, err
 		}
 		attributes[a.Name] = a.Value
 	}

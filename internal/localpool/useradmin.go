@@ -97,36 +97,29 @@ func missing(found bool) error {
 	return ErrNoAccount
 }
 
-// AddAccount makes a confirmed user. Its address counts as unverified until a sign-in link proves it.
-func (p *Pool) AddAccount(ctx context.Context, email string) (Account, error) {
-	if !isEmail(email) {
-		return Account{}, fmt.Errorf("%w: a user is named by an e-mail address", ErrAccountInput)
+// AddAccount makes a confirmed user. An address or a number counts as unverified until it is proven.
+func (p *Pool) AddAccount(ctx context.Context, name string) (Account, error) {
+	s := p.current.Load()
+	u, err := s.newUser(name, map[string]string{})
+	var refused *failure
+	if errors.As(err, &refused) {
+		return Account{}, fmt.Errorf("%w: users of this pool are named by %s", ErrAccountInput, s.Names)
 	}
-	id, err := newUUID(p.rand())
 	if err != nil {
 		return Account{}, err
 	}
-	now := p.now().UTC()
-	u := user{
-		Username: id, Sub: id, Status: statusConfirmed, Created: now, Modified: now,
-		Attributes: map[string]string{"email": email, "email_verified": "false"},
+	u.Status = statusConfirmed
+	if u.NamedBy != "" {
+		u.Attributes[u.NamedBy+"_verified"] = "false"
 	}
-	err = p.db.update(ctx, func(tx *bbolt.Tx) error {
-		if _, taken, err := findUser(tx, email, now); err != nil || taken {
-			if err == nil {
-				err = ErrAccountExists
-			}
-			return err
-		}
-		if err := putItem(tx, bucketAliases, joinKey(aliasEmail, fold(email)), time.Time{}, id); err != nil {
-			return err
-		}
-		return putUser(tx, u)
-	})
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return s.Names.addUser(tx, u, false, s.Now()) })
+	if errors.As(err, &refused) && refused.Type == typeUsernameExists {
+		return Account{}, ErrAccountExists
+	}
 	if err != nil {
 		return Account{}, err
 	}
-	return p.Account(id)
+	return p.Account(u.Username)
 }
 
 // changeAccount edits a user in one durable step.
@@ -137,11 +130,12 @@ func (p *Pool) changeAccount(ctx context.Context, name string, edit func(tx *bbo
 		if err != nil || !found {
 			return errors.Join(err, missing(found))
 		}
+		before := u
 		if err := edit(tx, &u); err != nil {
 			return err
 		}
 		u.Modified, username = p.now().UTC(), u.Username
-		return putUser(tx, u)
+		return p.names().storeUser(tx, &before, u, false, p.now())
 	})
 	if err != nil {
 		return Account{}, err
@@ -201,9 +195,6 @@ func (p *Pool) RemoveAccount(ctx context.Context, name string) error {
 		if err := revokeFamilies(tx, u.Username, p.now()); err != nil {
 			return err
 		}
-		if err := deleteItem(tx, bucketAliases, joinKey(aliasEmail, fold(u.Attributes["email"]))); err != nil {
-			return err
-		}
-		return deleteItem(tx, bucketUsers, []byte(u.Username))
+		return p.names().dropUser(tx, u)
 	})
 }

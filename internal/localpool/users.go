@@ -21,11 +21,11 @@ const (
 	statusConfirmed   = "CONFIRMED"
 )
 
-// user is one account. The user name is a UUID made at sign-up and equal to the sub, as in a Cognito pool whose users sign in
-// with an e-mail address.
+// user is one account. See [Names] for the user name.
 type user struct {
 	Username   string            `json:"username"`
 	Sub        string            `json:"sub"`
+	NamedBy    string            `json:"named_by,omitempty"` // attribute that was signed up with; "": email, or a chosen name
 	Attributes map[string]string `json:"attributes"`
 	Status     string            `json:"status"`
 	Disabled   bool              `json:"disabled,omitempty"`
@@ -48,8 +48,6 @@ func (u user) eventAttributes() map[string]string {
 	return a
 }
 
-const aliasEmail = "email"
-
 // fold makes user names and addresses comparable: pools are not case sensitive by default.
 func fold(name string) string { return strings.ToLower(name) }
 
@@ -66,12 +64,18 @@ func findUser(tx *bbolt.Tx, name string, now time.Time) (user, bool, error) {
 	if err != nil || found {
 		return u, found, err
 	}
-	var username string
-	if found, err = getItem(tx, bucketAliases, joinKey(aliasEmail, key), now, &username); err != nil || !found {
-		return u, false, err
+	for _, kind := range aliasKinds {
+		var username string
+		found, err := getItem(tx, bucketAliases, joinKey(kind, key), now, &username)
+		if err != nil {
+			return u, false, err
+		}
+		if found {
+			found, err = getItem(tx, bucketUsers, []byte(username), now, &u)
+			return u, found, err
+		}
 	}
-	found, err = getItem(tx, bucketUsers, []byte(username), now, &u)
-	return u, found, err
+	return u, false, nil
 }
 
 // user finds an account by name or alias.
@@ -88,10 +92,10 @@ func putUser(tx *bbolt.Tx, u user) error {
 }
 
 // standIn is the name under which triggers and the client meet a user that does not exist: always the same for the same name, and
-// of the same form as a real one.
+// of the same form as a real one. Where names are chosen, an unknown one stands for itself.
 func (p *Pool) standIn(name string) string {
 	folded := fold(name)
-	if isUUID(folded) {
+	if isUUID(folded) || p.current.Load().Names.Chosen && !isEmail(folded) && !isPhone(folded) {
 		return folded
 	}
 	mac := hmac.New(sha256.New, p.identity.StandIn)
@@ -135,10 +139,11 @@ func (p *Pool) verifyAddress(ctx context.Context, username, address string) erro
 		if err := revokeFamilies(tx, u.Username, now); err != nil {
 			return err
 		}
+		before := u
 		u.Attributes = maps.Clone(u.Attributes)
 		u.Attributes["email_verified"] = "true"
 		u.Modified = now.UTC()
-		return putUser(tx, u)
+		return p.names().storeUser(tx, &before, u, false, now)
 	})
 }
 
