@@ -13,6 +13,7 @@ import (
 //		inbox_host             <name...>
 //		smtp                   <host:port> { … }
 //		protocol               <host:port>
+//		browser_client         <origin...>
 //		admin_key              <id> <secret>
 //		from                   <address>
 //		product                <name>
@@ -73,6 +74,11 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 			return d.Err("inbox_host takes at least one name")
 		}
 		return nil
+	case "browser_client":
+		if p.BrowserClient = d.RemainingArgs(); len(p.BrowserClient) == 0 {
+			return d.Err("browser_client takes at least one origin, such as http://localhost:3000")
+		}
+		return nil
 	case "access_token_lifetime":
 		return unmarshalLifetime(d, option, &p.AccessTokenLifetime)
 	case "refresh_token_lifetime":
@@ -93,7 +99,7 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		p.RefreshTokenRotation = value == "on"
 		return nil
 	default:
-		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
+		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, browser_client, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
 			"refresh_token_rotation, signing_key_rotation, session_lifetime, pre_token_version or trigger", option)
 	}
 	if !d.AllArgs(text) {

@@ -70,7 +70,7 @@ func (p *UserPool) serveProtocol(ctx context.Context, pool *localpool.Pool) (sto
 	if !ok {
 		return nil, fmt.Errorf("user_pool embedded: protocol: %q is no stream address", p.Protocol)
 	}
-	handler := pool.Handler()
+	handler := p.crossOrigin(pool.Handler())
 	p.logger.InfoContext(ctx, "the user pool's protocol is served", slog.String("address", "http://"+listener.Addr().String()), slog.String("user_pool_id", pool.UserPoolID()))
 	return serveHTTP(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !new(standalone).allowed(r.Host) {

@@ -79,3 +79,41 @@ func TestProtocolPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Scripts of the listed origins may read the pool's answers, and need no secret of the app client; those of others may not.
+func TestScriptsOfListedOrigins(t *testing.T) {
+	address := freePort(t)
+	p := &UserPool{Path: t.TempDir(), Protocol: address, BrowserClient: []string{"http://localhost:3000/"}}
+	pool := opened(t, p, realmSettings(t))
+	ask := func(method, origin, operation, body string) *http.Response {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+"/", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Origin", origin)
+		request.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		request.Header.Set("X-Amz-Target", "AWSCognitoIdentityProviderService."+operation)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := answer.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	signUp := `{"ClientId":"` + pool.ClientID + `","Username":"alice@example.com","Password":"a-Long-random-1"}`
+	if r := ask(http.MethodOptions, "http://localhost:3000", "", ""); r.StatusCode != http.StatusNoContent || !strings.Contains(r.Header.Get("Access-Control-Allow-Headers"), "X-Amz-Target") {
+		t.Errorf("preflight: %d, %v", r.StatusCode, r.Header)
+	}
+	if r := ask(http.MethodPost, "http://localhost:3000", "SignUp", signUp); r.StatusCode != http.StatusOK || r.Header.Get("Access-Control-Allow-Origin") != "http://localhost:3000" {
+		t.Errorf("listed origin: %d, %v", r.StatusCode, r.Header)
+	}
+	if r := ask(http.MethodPost, "http://localhost:3000.example.com", "SignUp", signUp); r.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("another origin may read the answer: %v", r.Header)
+	}
+	if r := ask(http.MethodOptions, "https://example.com", "", ""); r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("preflight of another origin: %d, %v", r.StatusCode, r.Header)
+	}
+}

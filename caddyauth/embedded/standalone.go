@@ -178,17 +178,9 @@ func (s *standalone) guard(next http.Handler) http.Handler {
 			http.Error(w, "this pool answers to loopback names and those given with --host only", http.StatusMisdirectedRequest)
 			return
 		}
-		h := w.Header()
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Expose-Headers", "X-Amzn-Requestid, X-Amzn-Errortype, X-Amzn-Errormessage, Date")
-		if r.Method == http.MethodOptions {
-			h.Set("Access-Control-Allow-Methods", "GET, POST")
-			h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
-			h.Set("Access-Control-Max-Age", "7200")
-			w.WriteHeader(http.StatusNoContent)
-			return
+		if !allowOrigin(w, r, "*") {
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"math"
 	"net/mail"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,6 +90,11 @@ type UserPool struct {
 	// Address on this machine, such as `localhost:9229`, where other programs reach the pool by Cognito's protocol. Default: none.
 	Protocol string `json:"protocol,omitempty"`
 
+	// Origins whose scripts sign people in themselves at that address, with the client of amazon-cognito-passwordless-auth for one. The app client
+	// then has no secret, sign-in links may lead to these origins, and codes are sent by SMS to whoever names a user, a few a day, because such
+	// clients show no first factor before. Default: none.
+	BrowserClient []string `json:"browser_client,omitempty"`
+
 	// The key that signs the operations of administrators at that address. Default: none; they are refused.
 	AdminKey *AdminKey `json:"admin_key,omitempty"`
 
@@ -128,6 +134,9 @@ func (p *UserPool) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("user_pool embedded: %w", err)
 	}
 	if err := p.provisionProtocol(); err != nil {
+		return fmt.Errorf("user_pool embedded: %w", err)
+	}
+	if err := p.provisionBrowserClient(); err != nil {
 		return fmt.Errorf("user_pool embedded: %w", err)
 	}
 	if err := p.provisionTriggers(); err != nil {
@@ -258,11 +267,12 @@ func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 	c := localpool.Config{
 		Path:                 p.Path,
 		Passkeys:             s.Passkeys,
-		RedirectURIs:         s.LinkRedirectURIs,
+		RedirectURIs:         slices.Concat(s.LinkRedirectURIs, p.BrowserClient),
 		LinkLifetime:         s.LinkLifetime,
 		MagicLinkCode:        s.MagicLinkCode,
 		SMSStepUp:            s.SMSStepUp,
-		SMSFirstFactor:       true,
+		SMSFirstFactor:       len(p.BrowserClient) == 0,
+		PublicClient:         len(p.BrowserClient) > 0,
 		SignUp:               localpool.SignUpPolicy{Mode: s.SignUpMode, Domains: s.SignUpDomains},
 		Product:              s.Product,
 		From:                 p.From,

@@ -126,6 +126,8 @@ func TestProvision(t *testing.T) {
 		"public nothing":    {UserPool{InboxPublic: true}, "without inbox"},
 		"sender":            {UserPool{From: "nobody"}, "from:"},
 		"hasty rotation":    {UserPool{SigningKeyRotation: caddy.Duration(time.Hour)}, "signing_key_rotation"},
+		"deaf scripts":      {UserPool{BrowserClient: []string{"http://localhost:3000"}}, "without protocol"},
+		"script of a path":  {UserPool{Protocol: "localhost:0", BrowserClient: []string{"http://localhost:3000/app"}}, "browser_client"},
 		"lifetime":          {UserPool{AccessTokenLifetime: caddy.Duration(time.Second)}, "access_token_lifetime"},
 	} {
 		t.Run(name, func(t *testing.T) {
