@@ -46,13 +46,13 @@ func deploy(t *testing.T, edits ...string) *deployment {
 		caddyfile: filepath.Join(folder, "Caddyfile"),
 		log:       filepath.Join(folder, "caddy.log"),
 	}
-	d.configure(t, append([]string{
-		"localhost:8080", "localhost:" + web,
+	d.configure(t, append(edits,
+		"localhost:8080", "localhost:"+web,
 		"localhost:2019", d.admin,
-		"localhost:8025", "localhost:" + inbox,
-		"127.0.0.1:9000", "127.0.0.1:" + legacy,
-		"./data/", folder + "/data/",
-	}, edits...)...)
+		"localhost:8025", "localhost:"+inbox,
+		"127.0.0.1:9000", "127.0.0.1:"+legacy,
+		"./data/", folder+"/data/",
+	)...)
 	app := program(t, "legacy", "-listen", "127.0.0.1:"+legacy, "-account", d.portal+"/auth/account")
 	if err := app.Start(); err != nil {
 		t.Fatal(err)

@@ -71,7 +71,8 @@ func (p *UserPool) serveProtocol(ctx context.Context, pool *localpool.Pool) (sto
 		return nil, fmt.Errorf("user_pool embedded: protocol: %q is no stream address", p.Protocol)
 	}
 	handler := p.crossOrigin(pool.Handler())
-	p.logger.InfoContext(ctx, "the user pool's protocol is served", slog.String("address", "http://"+listener.Addr().String()), slog.String("user_pool_id", pool.UserPoolID()))
+	p.logger.InfoContext(ctx, "the user pool's protocol is served", slog.String("address", "http://"+listener.Addr().String()),
+		slog.String("user_pool_id", pool.UserPoolID()), slog.String("client_id", pool.ClientID()))
 	return serveHTTP(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !new(standalone).allowed(r.Host) {
 			http.Error(w, "this pool answers to loopback names only", http.StatusMisdirectedRequest)

@@ -61,8 +61,7 @@ func (p *Pool) refreshTokenAuth(ctx context.Context, s *settings, in initiateAut
 		return nil, invalidParameter("REFRESH_TOKEN_AUTH is not available with refresh token rotation: use GetTokensFromRefreshToken")
 	}
 	token := in.AuthParameters["REFRESH_TOKEN"]
-	// SECRET_HASH is made over the user name, which this flow does not send: the token tells it. The sub and the user name are
-	// the same here. The bare client secret is taken too, for there are clients that send it.
+	// SECRET_HASH is made over the user name, which this flow does not send: the token tells it. The bare client secret is taken too, for there are clients that send it.
 	if hash := in.AuthParameters["SECRET_HASH"]; s.ClientSecret == "" || !sameSecret(hash, s.ClientSecret) {
 		var f tokenFamily
 		err := p.db.view(func(tx *bbolt.Tx) (err error) {
