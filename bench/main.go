@@ -1,5 +1,6 @@
-// Command bench measures the numbers that this repository promises and that one machine can measure: it runs the Go benchmarks of
-// the product and weighs the plugin, prints a table, and writes the same rows as JSON. Ratios compare two values of one run.
+// Command bench measures the numbers that this repository promises and that one machine can measure: it runs a real Caddy with and
+// without the guard, the Go benchmarks of the product and the Lambdas, weighs pages and the plugin, prints a table, and writes the same rows as
+// JSON. Ratios compare two values of one run.
 package main
 
 import (
@@ -21,36 +22,47 @@ type row struct {
 	Target   string   `json:"target,omitempty"`
 }
 
+// parts measure one thing each, in the order of the table.
+var parts = []struct {
+	name    string
+	measure func(root, duration string) ([]row, error)
+}{
+	{"proxy", func(root, _ string) ([]row, error) { return proxied(root) }},
+	{"go", benchmarks},
+	{"weight", func(root, _ string) ([]row, error) { return weigh(root) }},
+	{"lambdas", func(root, _ string) ([]row, error) { return coldStarts(root) }},
+}
+
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("bench: ")
 	root := flag.String("root", "..", "the repository's root")
 	out := flag.String("out", "", "file for the rows as JSON; empty for none")
-	duration := flag.String("time", "1s", "time for each benchmark, as in go test -benchtime")
+	duration := flag.String("time", "1s", "time for each Go benchmark, as in go test -benchtime")
+	only := flag.String("only", "", "measure this part alone: proxy, go, weight or lambdas")
 	flag.Parse()
-	if err := run(*root, *out, *duration); err != nil {
+	if err := run(*root, *out, *duration, *only); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(root, out, duration string) error {
-	results, err := measure(root, duration)
-	if err != nil {
-		return err
+func run(root, out, duration, only string) error {
+	var rows []row
+	known := only == ""
+	for _, part := range parts {
+		if only != "" && only != part.name {
+			continue
+		}
+		known = true
+		more, err := part.measure(root, duration)
+		if err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+		rows = append(rows, more...)
 	}
-	rows, err := rowsOf(results)
-	if err != nil {
-		return err
+	if !known {
+		return fmt.Errorf("there is no part %q", only)
 	}
-	weight, err := weigh(root)
-	if err != nil {
-		return err
-	}
-	lambdas, err := coldStarts(root)
-	if err != nil {
-		return err
-	}
-	rows = append(append(rows, weight), lambdas...)
 	if err := table(rows); err != nil || out == "" {
 		return err
 	}
@@ -59,6 +71,15 @@ func run(root, out, duration string) error {
 		return err
 	}
 	return os.WriteFile(out, append(text, '\n'), 0o600)
+}
+
+// benchmarks runs the product's own Go benchmarks.
+func benchmarks(root, duration string) ([]row, error) {
+	results, err := measure(root, duration)
+	if err != nil {
+		return nil, err
+	}
+	return rowsOf(results)
 }
 
 func table(rows []row) error {

@@ -123,26 +123,26 @@ func compared(r row, baseline float64) row {
 }
 
 // weigh builds Caddy with and without the plugin and compares the sizes.
-func weigh(root string) (row, error) {
+func weigh(root string) ([]row, error) {
 	folder, err := os.MkdirTemp("", "bench")
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
 	stock, err := size(root, folder, "stock")
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	with, err := size(root, folder, "plugin", "github.com/caddy-cognito/passwordless")
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	stockMB := float64(stock) / 1e6
 	ratio := float64(with) / float64(stock)
-	return row{
+	return []row{{
 		Name: "plugin's weight in Caddy's binary (" + runtime.GOARCH + ")", Value: float64(with-stock) / 1e6, Unit: "MB",
 		Baseline: &stockMB, Ratio: &ratio, Target: "≤ 12",
-	}, nil
+	}}, nil
 }
 
 // size is that of a Caddy with its standard modules and the given plugins, built as for production.

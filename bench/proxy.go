@@ -1,0 +1,223 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Enough for ratios that come out alike within two hundredths on a machine of two processors.
+const (
+	rounds      = 200
+	connections = 4
+	asked       = 50 // requests a round over each connection: a round is short, so that a neighbour's work meets all contenders
+)
+
+// caddyfile puts the same upstream behind the same Caddy in several ways. Sites named "give-" tell the bench its own tokens.
+const caddyfile = `{
+	admin off
+	default_bind 127.0.0.1
+	storage file_system ./data
+	log {
+		level ERROR
+	}
+	passwordless {
+		portal http://localhost:PORT/auth/
+		applications http://cookie.localhost:PORT http://id.localhost:PORT http://access.localhost:PORT http://give-id.localhost:PORT http://give-access.localhost:PORT
+		user_pool embedded ./pool.db {
+			inbox localhost:INBOX
+		}
+		passkeys {
+			relying_party localhost "Example"
+		}
+		magic_link
+		sign_up open
+	}
+}
+http://localhost:PORT {
+	passwordless_portal
+}
+http://bare.localhost:PORT {
+	reverse_proxy UPSTREAM
+}
+http://cookie.localhost:PORT {
+	passwordless_guard
+	reverse_proxy UPSTREAM
+}
+http://id.localhost:PORT {
+	passwordless_guard {
+		bearer id
+	}
+	reverse_proxy UPSTREAM
+}
+http://access.localhost:PORT {
+	passwordless_guard {
+		bearer access
+	}
+	reverse_proxy UPSTREAM
+}
+http://give-id.localhost:PORT {
+	passwordless_guard {
+		upstream_bearer id
+	}
+	reverse_proxy UPSTREAM
+}
+http://give-access.localhost:PORT {
+	passwordless_guard {
+		upstream_bearer access
+	}
+	reverse_proxy UPSTREAM
+}
+`
+
+// site is the Caddy whose ways of serving one page are compared.
+type site struct {
+	*process
+	folder, port, inbox string
+	upstream            *upstream
+}
+
+// upstream answers every request with the same page, and says on its own path which credential came.
+type upstream struct {
+	http.Server
+	address string
+	page    string
+}
+
+func newUpstream() (*upstream, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	u := &upstream{address: l.Addr().String(), page: strings.Repeat("<p>An application's page, as it might be.</p>\n", 100)}
+	u.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := u.page
+		if r.URL.Path == "/credential" {
+			answer = r.Header.Get("Authorization")
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Content-Length", strconv.Itoa(len(answer)))
+		_, _ = io.WriteString(w, answer)
+	})
+	go func() { _ = u.Serve(l) }()
+	return u, nil
+}
+
+// openSite builds and starts Caddy before an upstream of its own.
+func openSite(root string) (_ *site, err error) {
+	s := new(site)
+	if s.folder, err = os.MkdirTemp("", "bench"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	program := filepath.Join(s.folder, "caddy")
+	build := exec.Command("go", "build", "-tags", tags, "-trimpath", "-ldflags", "-s -w", "-o", program, "./cmd/caddy")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building Caddy: %w\n%s", err, out)
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	s.port, s.inbox = ports[0], ports[1]
+	if s.upstream, err = newUpstream(); err != nil {
+		return nil, err
+	}
+	config := filepath.Join(s.folder, "Caddyfile")
+	text := strings.NewReplacer("PORT", s.port, "INBOX", s.inbox, "UPSTREAM", s.upstream.address).Replace(caddyfile)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	s.process, err = launch(s.folder, "127.0.0.1:"+s.port, program, "run", "--config", config, "--adapter", "caddyfile")
+	return s, err
+}
+
+func (s *site) close() error {
+	var errs []error
+	if s.process != nil {
+		errs = append(errs, s.stop())
+	}
+	if s.upstream != nil {
+		errs = append(errs, s.upstream.Close())
+	}
+	return errors.Join(append(errs, os.RemoveAll(s.folder))...)
+}
+
+func (s *site) origin(name string) string { return "http://" + name + ".localhost:" + s.port }
+
+// contenders are the page without a guard, first, and with one.
+func (s *site) contenders() ([]*contender, error) {
+	someone, err := newPerson("http://localhost:"+s.inbox, "anna@example.com")
+	if err != nil {
+		return nil, err
+	}
+	contend := func(name string) *contender {
+		return &contender{name: name, address: "127.0.0.1:" + s.port, host: name + ".localhost:" + s.port, header: make(http.Header), pid: s.command.Process.Pid}
+	}
+	bare, cookie := contend("bare"), contend("cookie")
+	if _, err := someone.arrive(s.origin("cookie") + "/"); err != nil {
+		return nil, err
+	}
+	value, err := someone.cookies(s.origin("cookie") + "/")
+	if err != nil {
+		return nil, err
+	}
+	bare.header.Set("Cookie", value) // the same bytes come in
+	cookie.header.Set("Cookie", value)
+	all := []*contender{bare, cookie}
+	for _, use := range []string{"id", "access"} {
+		at, err := someone.arrive(s.origin("give-"+use) + "/credential")
+		if err != nil {
+			return nil, err
+		}
+		c := contend(use)
+		c.header.Set("Authorization", at.body)
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// proxied opens the site, compares, and weighs the sign-in page.
+func proxied(root string) (_ []row, err error) {
+	s, err := openSite(root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return s.compare()
+}
+
+// compare is the guarded page beside the page without a guard.
+func (s *site) compare() ([]row, error) {
+	all, err := s.contenders()
+	if err != nil {
+		return nil, err
+	}
+	if err := compete(all, rounds, connections, asked, len(s.upstream.page)); err != nil {
+		return nil, err
+	}
+	var rows []row
+	baseline := median(all[0].rate)
+	for _, c := range all[1:] {
+		ratio := median(c.ratios)
+		rows = append(rows, row{
+			Name:  "guarded reverse_proxy against the same Caddy without the guard, by " + map[string]string{"cookie": "cookie", "id": "ID token", "access": "access token"}[c.name],
+			Value: median(c.rate), Unit: "1/s", Baseline: &baseline, Ratio: &ratio, Target: "ratio ≥ 0.95",
+		})
+	}
+	const requests = rounds * connections * asked
+	cpu := compared(row{Name: "Caddy's CPU a guarded request by cookie, against one without the guard", Value: all[1].cpu / requests * 1e6, Unit: "µs"}, all[0].cpu/requests*1e6)
+	return append(rows, cpu), nil
+}
