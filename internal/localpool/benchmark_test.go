@@ -1,7 +1,13 @@
 package localpool
 
 import (
+	"os"
+	"runtime"
+	"strconv"
 	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider/types"
 	"github.com/caddy-cognito/passwordless/internal/challenge"
@@ -75,4 +81,63 @@ func BenchmarkTokenSignaturesParallel(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkManyUsers is the opening of a pool that has 100,000 users, with the file's size and what an open pool keeps in memory.
+func BenchmarkManyUsers(b *testing.B) {
+	const users, batch = 100_000, 1_000
+	config := testConfig(b, newClock())
+	p := openPool(b, config)
+	for first := 0; first < users; first += batch {
+		err := p.db.update(b.Context(), func(tx *bbolt.Tx) error {
+			for i := first; i < first+batch; i++ {
+				id, err := newUUID(p.rand())
+				if err != nil {
+					return err
+				}
+				email := "user" + strconv.Itoa(i) + "@example.com"
+				if err := putItem(tx, bucketAliases, joinKey(aliasEmail, email), time.Time{}, id); err != nil {
+					return err
+				}
+				if err := putUser(tx, user{Username: id, Sub: id, Attributes: map[string]string{"email": email, "email_verified": "true"}, Status: statusConfirmed}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := p.Close(); err != nil {
+		b.Fatal(err)
+	}
+	file, err := os.Stat(config.Path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var memory int64
+	for b.Loop() {
+		before := heap()
+		p, err := Open(config)
+		if err != nil {
+			b.Fatal(err)
+		}
+		memory = heap() - before
+		if out, err := initiate(p, "user99999@example.com"); err != nil || out.Session == nil {
+			b.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(memory), "heap-bytes")
+	b.ReportMetric(float64(file.Size()), "file-bytes")
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
