@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -21,10 +22,11 @@ type contender struct {
 	host    string      // Host header
 	header  http.Header // beyond a browser's
 	conns   []connection
-	pid     int       // of the process that answers, 0 if its time is of no interest
-	ratios  []float64 // of each round, to the first contender's
-	rate    []float64 // requests a second
-	cpu     float64   // seconds, over all rounds
+	pid     int        // of the process that answers, 0 if its time is of no interest
+	against *contender // the same request without a guard; nil for that one itself
+	ratios  []float64  // of each round, to that one's
+	rate    []float64  // requests a second
+	cpu     float64    // seconds, over all rounds
 }
 
 // connection is kept from round to round.
@@ -127,19 +129,27 @@ func ask(conn io.Writer, reader *bufio.Reader, text string, length int) error {
 	return err
 }
 
-// compete lets contenders take turns, in changing order, so that what the machine does besides meets all alike. Each round's ratio is
-// to the first contender's turn in the same round.
+// compete lets contenders take turns, in an order that chance decides, so that what the machine does besides meets all alike. Each
+// round's ratio is to the turn of the request without a guard in the same round. Connections are made anew now and then: which processor reads
+// one makes a difference that would last.
 func compete(contenders []*contender, rounds, connections, n, length int) error {
 	for _, c := range contenders {
 		defer c.disconnect()
-		if err := c.connect(connections); err != nil {
-			return err
-		}
 	}
-	for round := range rounds + 1 {
+	for round := range rounds {
+		if round%roundsAConnection == 0 {
+			for _, c := range contenders {
+				c.disconnect()
+				if err := c.connect(connections); err != nil {
+					return err
+				}
+				if _, err := c.round(n, length); err != nil { // caches and connections to the upstream are made here
+					return err
+				}
+			}
+		}
 		rates := make([]float64, len(contenders))
-		for i := range contenders {
-			at := (i + round) % len(contenders)
+		for _, at := range rand.Perm(len(contenders)) {
 			c := contenders[at]
 			before, err := processorTime(c.pid)
 			if err != nil {
@@ -153,17 +163,16 @@ func compete(contenders []*contender, rounds, connections, n, length int) error 
 			if err != nil {
 				return err
 			}
+			c.cpu += after - before
 			rates[at] = float64(connections*n) / took.Seconds()
-			if round > 0 {
-				c.cpu += after - before
-			}
-		}
-		if round == 0 {
-			continue // caches and connections to the upstream are made here
 		}
 		for i, c := range contenders {
 			c.rate = append(c.rate, rates[i])
-			c.ratios = append(c.ratios, rates[i]/rates[0])
+		}
+		for _, c := range contenders {
+			if c.against != nil {
+				c.ratios = append(c.ratios, c.rate[round]/c.against.rate[round])
+			}
 		}
 	}
 	return nil

@@ -15,9 +15,10 @@ import (
 
 // Enough for ratios that come out alike within two hundredths on a machine of two processors.
 const (
-	rounds      = 200
-	connections = 4
-	asked       = 50 // requests a round over each connection: a round is short, so that a neighbour's work meets all contenders
+	rounds            = 300
+	connections       = 4
+	roundsAConnection = 10
+	asked             = 50 // requests a round over each connection: a round is short, so that a neighbour's work meets all contenders
 )
 
 // caddyfile puts the same upstream behind the same Caddy in several ways. Sites named "give-" tell the bench its own tokens.
@@ -157,16 +158,23 @@ func (s *site) close() error {
 
 func (s *site) origin(name string) string { return "http://" + name + ".localhost:" + s.port }
 
-// contenders are the page without a guard, first, and with one.
+// contenders are the page without a guard and with one, in pairs that send the same bytes.
 func (s *site) contenders() ([]*contender, error) {
 	someone, err := newPerson("http://localhost:"+s.inbox, "anna@example.com")
 	if err != nil {
 		return nil, err
 	}
-	contend := func(name string) *contender {
-		return &contender{name: name, address: "127.0.0.1:" + s.port, host: name + ".localhost:" + s.port, header: make(http.Header), pid: s.command.Process.Pid}
+	var all []*contender
+	pair := func(host, way, header, value string) {
+		contend := func(host string) *contender {
+			c := &contender{name: way, address: "127.0.0.1:" + s.port, host: host + ".localhost:" + s.port, header: make(http.Header), pid: s.command.Process.Pid}
+			c.header.Set(header, value)
+			return c
+		}
+		bare, guarded := contend("bare"), contend(host)
+		guarded.against = bare
+		all = append(all, bare, guarded)
 	}
-	bare, cookie := contend("bare"), contend("cookie")
 	if _, err := someone.arrive(s.origin("cookie") + "/"); err != nil {
 		return nil, err
 	}
@@ -174,17 +182,13 @@ func (s *site) contenders() ([]*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	bare.header.Set("Cookie", value) // the same bytes come in
-	cookie.header.Set("Cookie", value)
-	all := []*contender{bare, cookie}
+	pair("cookie", "cookie", "Cookie", value)
 	for _, use := range []string{"id", "access"} {
 		at, err := someone.arrive(s.origin("give-"+use) + "/credential")
 		if err != nil {
 			return nil, err
 		}
-		c := contend(use)
-		c.header.Set("Authorization", at.body)
-		all = append(all, c)
+		pair(use, map[string]string{"id": "ID token", "access": "access token"}[use], "Authorization", at.body)
 	}
 	return all, nil
 }
@@ -196,7 +200,15 @@ func proxied(root string) (_ []row, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	return s.compare()
+	rows, err := s.compare()
+	if err != nil {
+		return nil, err
+	}
+	page, err := s.signInPage()
+	if err != nil {
+		return nil, err
+	}
+	return append(rows, page), nil
 }
 
 // compare is the guarded page beside the page without a guard.
@@ -209,15 +221,17 @@ func (s *site) compare() ([]row, error) {
 		return nil, err
 	}
 	var rows []row
-	baseline := median(all[0].rate)
-	for _, c := range all[1:] {
-		ratio := median(c.ratios)
+	for _, c := range all {
+		if c.against == nil {
+			continue
+		}
+		baseline, ratio := median(c.against.rate), median(c.ratios)
 		rows = append(rows, row{
-			Name:  "guarded reverse_proxy against the same Caddy without the guard, by " + map[string]string{"cookie": "cookie", "id": "ID token", "access": "access token"}[c.name],
+			Name:  "guarded reverse_proxy against the same Caddy without the guard, by " + c.name,
 			Value: median(c.rate), Unit: "1/s", Baseline: &baseline, Ratio: &ratio, Target: "ratio ≥ 0.95",
 		})
+		micro := func(seconds float64) float64 { return seconds / (rounds * connections * asked) * 1e6 }
+		rows = append(rows, compared(row{Name: "Caddy's CPU for such a request, by " + c.name, Value: micro(c.cpu), Unit: "µs"}, micro(c.against.cpu)))
 	}
-	const requests = rounds * connections * asked
-	cpu := compared(row{Name: "Caddy's CPU a guarded request by cookie, against one without the guard", Value: all[1].cpu / requests * 1e6, Unit: "µs"}, all[0].cpu/requests*1e6)
-	return append(rows, cpu), nil
+	return rows, nil
 }
