@@ -67,8 +67,8 @@ func TestEmbeddedCommandsWithoutThePool(t *testing.T) {
 func TestMisspeltCommands(t *testing.T) {
 	for want, args := range map[string][]string{
 		`there is no command "end_all" below "caddy passwordless sessions"; there are end, end-all, list`: {"sessions", "end_all", "alice@example.com"},
-		`there is no command "lits" below "caddy passwordless keys"; there are list, rotate`:             {"keys", "lits", "--json"},
-		`there is no command "session" below "caddy passwordless"; there are keys, sessions`:             {"session", "end-all", "alice@example.com"},
+		`there is no command "lits" below "caddy passwordless keys"; there are list, rotate`:              {"keys", "lits", "--json"},
+		`there is no command "session" below "caddy passwordless"; there are keys, sessions`:              {"session", "end-all", "alice@example.com"},
 	} {
 		if out, err := runCommand(t, args...); err == nil || err.Error() != want {
 			t.Errorf("%v: %v\n%s", args, err, out)
