@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-cognito/passwordless/internal/tables"
 	"github.com/caddy-cognito/passwordless/passkey"
 	"github.com/caddy-cognito/passwordless/passkey/dynamo"
 )
@@ -75,7 +76,7 @@ func (s *DynamoDBCredentialStore) OpenCredentialStore(ctx context.Context, _ Rea
 	if settings.Region == "" {
 		return nil, errors.New("no AWS Region: set `region` in credential_store dynamodb, or AWS_REGION")
 	}
-	client := dynamodb.NewFromConfig(settings, func(o *dynamodb.Options) {
+	client := tables.New(settings, func(o *dynamodb.Options) {
 		if s.Endpoint != "" {
 			o.BaseEndpoint = &s.Endpoint
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-cognito/passwordless/internal/session/dynamo"
+	"github.com/caddy-cognito/passwordless/internal/tables"
 )
 
 func init() {
@@ -71,7 +72,7 @@ func (s *DynamoDBSessionStore) OpenSessionStore(ctx caddy.Context, settings Real
 	if aws.Region == "" {
 		return nil, errors.New("no AWS Region: set `region` in session_store dynamodb, or AWS_REGION")
 	}
-	client := dynamodb.NewFromConfig(aws, func(o *dynamodb.Options) {
+	client := tables.New(aws, func(o *dynamodb.Options) {
 		if s.Endpoint != "" {
 			o.BaseEndpoint = &s.Endpoint
 		}

@@ -17,7 +17,7 @@ import (
 
 // SignUp is the public SignUp operation: no AWS credentials, the pool's own policy and PreSignUp trigger decide.
 func (c *Client) SignUp(ctx context.Context, in SignUp) error {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	password, err := randomPassword(c.rand)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *Client) SignUp(ctx context.Context, in SignUp) error {
 
 // Revoke is RevokeToken, which takes the client secret itself.
 func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := c.api.RevokeToken(ctx, &cognito.RevokeTokenInput{
 		ClientId:     aws.String(c.config.ClientID),
@@ -60,7 +60,7 @@ func (c *Client) Revoke(ctx context.Context, refreshToken string) error {
 
 // GlobalSignOut is the operation of that name.
 func (c *Client) GlobalSignOut(ctx context.Context, accessToken string) error {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := c.api.GlobalSignOut(ctx, &cognito.GlobalSignOutInput{AccessToken: aws.String(accessToken)})
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *Client) GlobalSignOut(ctx context.Context, accessToken string) error {
 
 // User is GetUser.
 func (c *Client) User(ctx context.Context, accessToken string) (User, error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	out, err := c.api.GetUser(ctx, &cognito.GetUserInput{AccessToken: aws.String(accessToken)})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // UpdateAttributes is UpdateUserAttributes.
 func (c *Client) UpdateAttributes(ctx context.Context, accessToken string, attributes map[string]string) (coded []string, err error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	in := &cognito.UpdateUserAttributesInput{AccessToken: aws.String(accessToken)}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
@@ -30,7 +30,7 @@ func (c *Client) UpdateAttributes(ctx context.Context, accessToken string, attri
 
 // DeleteAttributes is DeleteUserAttributes.
 func (c *Client) DeleteAttributes(ctx context.Context, accessToken string, names ...string) error {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := c.api.DeleteUserAttributes(ctx, &cognito.DeleteUserAttributesInput{AccessToken: aws.String(accessToken), UserAttributeNames: names})
 	if err != nil {
@@ -41,7 +41,7 @@ func (c *Client) DeleteAttributes(ctx context.Context, accessToken string, names
 
 // SendAttributeCode is GetUserAttributeVerificationCode.
 func (c *Client) SendAttributeCode(ctx context.Context, accessToken, attribute string) error {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := c.api.GetUserAttributeVerificationCode(ctx, &cognito.GetUserAttributeVerificationCodeInput{
 		AccessToken: aws.String(accessToken), AttributeName: aws.String(attribute),
@@ -54,7 +54,7 @@ func (c *Client) SendAttributeCode(ctx context.Context, accessToken, attribute s
 
 // VerifyAttribute is VerifyUserAttribute.
 func (c *Client) VerifyAttribute(ctx context.Context, accessToken, attribute, code string) error {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := c.api.VerifyUserAttribute(ctx, &cognito.VerifyUserAttributeInput{
 		AccessToken: aws.String(accessToken), AttributeName: aws.String(attribute), Code: aws.String(code),

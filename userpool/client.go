@@ -16,7 +16,7 @@ import (
 
 // Client is an Amazon Cognito user pool. It holds no AWS credentials and signs nothing.
 type Client struct {
-	api    *cognito.Client
+	api    api
 	config Config
 	issuer string
 	jwks   string
@@ -60,7 +60,7 @@ func newClient(cfg Config, backoff retry.BackoffDelayer) (*Client, error) {
 		random = rand.Reader
 	}
 	return &Client{
-		api:    cognito.New(options),
+		api:    apiOf(cognito.New(options)),
 		config: cfg,
 		issuer: issuer,
 		jwks:   jwks + "/.well-known/jwks.json",
@@ -88,8 +88,8 @@ func serviceURL(region string) (string, error) {
 	return u.String(), nil
 }
 
-// call bounds one operation over all its attempts: Cognito runs a trigger up to three times for up to 5 s each.
-func call(ctx context.Context) (context.Context, context.CancelFunc) {
+// bounded bounds one operation over all its attempts: Cognito runs a trigger up to three times for up to 5 s each.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, callTimeout)
 }
 

@@ -22,7 +22,7 @@ const (
 
 // Initiate is InitiateAuth with the flow CUSTOM_AUTH.
 func (c *Client) Initiate(ctx context.Context, username string) (Challenge, error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	out, err := c.api.InitiateAuth(ctx, &cognito.InitiateAuthInput{
 		AuthFlow:       types.AuthFlowTypeCustomAuth,
@@ -41,7 +41,7 @@ func (c *Client) Initiate(ctx context.Context, username string) (Challenge, erro
 
 // Respond is RespondToAuthChallenge with the challenge CUSTOM_CHALLENGE.
 func (c *Client) Respond(ctx context.Context, in Response) (Result, error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	responses := map[string]string{keyUsername: in.Username, keyAnswer: in.Answer}
 	out, err := c.api.RespondToAuthChallenge(ctx, &cognito.RespondToAuthChallengeInput{
@@ -70,7 +70,7 @@ func (c *Client) Respond(ctx context.Context, in Response) (Result, error) {
 
 // Refresh is GetTokensFromRefreshToken, which unlike the flow REFRESH_TOKEN_AUTH works with rotation on and off.
 func (c *Client) Refresh(ctx context.Context, refreshToken string) (Tokens, error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	out, err := c.api.GetTokensFromRefreshToken(ctx, &cognito.GetTokensFromRefreshTokenInput{
 		ClientId:     aws.String(c.config.ClientID),

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-cognito/passwordless/triggers/aws/secrets/issue"
 	"github.com/caddy-cognito/passwordless/triggers/aws/ses"
 	"github.com/caddy-cognito/passwordless/triggers/aws/sns"
-	"github.com/caddy-cognito/passwordless/triggers/aws/tables"
+	"github.com/caddy-cognito/passwordless/internal/tables"
 	"github.com/caddy-cognito/passwordless/triggers/create"
 	"github.com/caddy-cognito/passwordless/triggers/lambda/environment"
 )

@@ -1,7 +1,7 @@
 // Package tables calls DynamoDB.
 //
 // Where the SDK's client itself becomes the value of an interface, a program that uses text/template holds every call that the client has:
-// the linker cannot know which methods templates look up by name. [Client] has the calls that triggers make, and is all that becomes one.
+// the linker cannot know which methods templates look up by name. [Client] has the calls that this module makes, and is all that becomes one.
 package tables
 
 import (
@@ -14,7 +14,7 @@ import (
 // call is one operation of the service.
 type call[I, O any] func(context.Context, *I, ...func(*dynamodb.Options)) (*O, error)
 
-// Client satisfies the clients of packages secrets and passkey/dynamo.
+// Client satisfies the clients of packages secrets, passkey/dynamo and session/dynamo.
 type Client struct {
 	get           call[dynamodb.GetItemInput, dynamodb.GetItemOutput]
 	put           call[dynamodb.PutItemInput, dynamodb.PutItemOutput]
@@ -26,8 +26,8 @@ type Client struct {
 }
 
 // New makes a client.
-func New(config aws.Config) *Client {
-	c := dynamodb.NewFromConfig(config)
+func New(config aws.Config, options ...func(*dynamodb.Options)) *Client {
+	c := dynamodb.NewFromConfig(config, options...)
 	return &Client{
 		get: c.GetItem, put: c.PutItem, update: c.UpdateItem, remove: c.DeleteItem, query: c.Query,
 		transactGet: c.TransactGetItems, transactWrite: c.TransactWriteItems,
