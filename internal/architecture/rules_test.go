@@ -26,7 +26,7 @@ type pkg struct {
 // A leaf imports none.
 var imports = map[string][]string{
 	"":                   {"caddyauth"},
-	"caddyauth":          {"userpool", "internal/token", "internal/session", "internal/session/dynamo", "passkey", "passkey/dynamo", "internal/challenge", "templates"},
+	"caddyauth":          {"userpool", "internal/token", "internal/session", "internal/session/dynamo", "passkey", "passkey/dynamo", "internal/tables", "internal/challenge", "templates"},
 	"caddyauth/embedded": {"caddyauth", "internal/localpool", "userpool"},
 	"cmd/caddy":          {"", "caddyauth/embedded"},
 	"cognitotest":        {"internal/localpool"},

@@ -1,6 +1,7 @@
 package createlambda
 
 import (
+	"github.com/caddy-cognito/passwordless/internal/tables"
 	passkeytable "github.com/caddy-cognito/passwordless/passkey/dynamo"
 	"github.com/caddy-cognito/passwordless/triggers/aws/account"
 	"github.com/caddy-cognito/passwordless/triggers/aws/kms"
@@ -8,7 +9,6 @@ import (
 	"github.com/caddy-cognito/passwordless/triggers/aws/secrets/issue"
 	"github.com/caddy-cognito/passwordless/triggers/aws/ses"
 	"github.com/caddy-cognito/passwordless/triggers/aws/sns"
-	"github.com/caddy-cognito/passwordless/internal/tables"
 	"github.com/caddy-cognito/passwordless/triggers/create"
 	"github.com/caddy-cognito/passwordless/triggers/lambda/environment"
 )
