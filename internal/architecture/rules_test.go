@@ -35,6 +35,7 @@ var imports = map[string][]string{
 		"triggers/define", "triggers/create", "triggers/verify", "triggers/presignup", "triggers/pretoken", "triggers/notify",
 	},
 	"internal/challenge":  {},
+	"internal/tables":     {},
 	"internal/token":      {},
 	"internal/session":    {},
 	"templates":           {},
