@@ -1,6 +1,10 @@
 package passkey
 
-import "github.com/caddy-cognito/passwordless/internal/challenge"
+import (
+	"slices"
+
+	"github.com/caddy-cognito/passwordless/internal/challenge"
+)
 
 // CreationOptions is the JSON for navigator.credentials.create, as existing browser clients expect it: Challenge and the IDs
 // to exclude are base64url, while User.ID is the user handle itself, to be encoded as UTF-8.
@@ -50,9 +54,32 @@ type Descriptor struct {
 	Transports []string `json:"transports,omitempty"`
 }
 
-// Extensions asks the client whether the passkey is discoverable (WebAuthn Level 3, section 10.1.3).
+// Extensions asks the client whether the passkey is discoverable (WebAuthn Level 3, section 10.1.3), and security keys to use it
+// for nobody but their verified user (credProtect: CTAP 2.1, section 12.1).
 type Extensions struct {
-	CredProps bool `json:"credProps,omitempty"`
+	CredProps                  bool   `json:"credProps,omitempty"`
+	CredentialProtectionPolicy string `json:"credentialProtectionPolicy,omitempty"`
+}
+
+// Names of what [Settings].Extensions may hold.
+const (
+	extensionCredProps   = "credProps"
+	extensionCredProtect = "credProtect"
+	extensionNone        = "none"
+)
+
+var extensionNames = []string{extensionCredProps, extensionCredProtect, extensionNone}
+
+// extensions are those of a registration. The protection is a wish: providers that know no such thing ask their user anyhow.
+func (s Settings) extensions() Extensions {
+	if len(s.Extensions) == 0 {
+		return Extensions{CredProps: true}
+	}
+	e := Extensions{CredProps: slices.Contains(s.Extensions, extensionCredProps)}
+	if slices.Contains(s.Extensions, extensionCredProtect) {
+		e.CredentialProtectionPolicy = "userVerificationRequired"
+	}
+	return e
 }
 
 // RequestOptions is the JSON for navigator.credentials.get; binary values are base64url.
@@ -101,7 +128,7 @@ func (c *Ceremonies) creationOptions(u User, rp RelyingParty, challengeB64 strin
 		},
 		Timeout:            s.registrationTimeout().Milliseconds(),
 		ExcludeCredentials: []Descriptor{},
-		Extensions:         Extensions{CredProps: true},
+		Extensions:         s.extensions(),
 	}
 	for _, alg := range s.algorithms() {
 		o.PubKeyCredParams = append(o.PubKeyCredParams, CredentialParameter{Type: publicKeyType, Alg: alg})

@@ -16,6 +16,7 @@ type RelyingParty struct {
 	ID      string   // a domain, such as "example.com"
 	Name    string   // shown by authenticators; "" means the ID
 	Origins []string // "https://app.example.com", "http://localhost:8080", or an application's: "android:apk-key-hash:…"
+	Related []string // https origins elsewhere, which browsers allow if https://<ID>/.well-known/webauthn lists them (Level 3, section 5.11)
 }
 
 // Settings are the choices of a deployment. The zero value of each field but RelyingParties is a secure default.
@@ -29,6 +30,7 @@ type Settings struct {
 	AllowedProviders    []string       // AAGUIDs; empty means all. Needs TrustAnchors, without which an AAGUID is only a claim
 	DeniedProviders     []string       // AAGUIDs; needs "direct", since clients may hide the AAGUID otherwise
 	Algorithms          []int          // COSE; empty means -7 (ES256), -257 (RS256); also possible: -8 (EdDSA), -35 (ES384)
+	Extensions          []string       // asked for at registration: "credProps" (also if empty), "credProtect", or "none" alone
 	RegistrationTimeout time.Duration  // 0 means 5 minutes
 	SignInTimeout       time.Duration  // 0 means 2 minutes
 }
@@ -80,6 +82,11 @@ func (s Settings) Validate() error {
 			return fmt.Errorf("COSE algorithm %d is not supported: write some of -7 (ES256), -257 (RS256), -8 (EdDSA), -35 (ES384)", alg)
 		}
 	}
+	for _, name := range s.Extensions {
+		if !slices.Contains(extensionNames, name) || name == extensionNone && len(s.Extensions) > 1 {
+			return fmt.Errorf("extension %q is not possible here: write some of credProps, credProtect, or none alone", name)
+		}
+	}
 	if s.RegistrationTimeout < 0 || s.SignInTimeout < 0 {
 		return errors.New("a timeout is negative: write a duration such as 2m, or leave it out")
 	}
@@ -96,13 +103,31 @@ func (rp RelyingParty) validate() error {
 		return fmt.Errorf("relying party ID %q: write it in lower case, and an international domain in its xn-- form", rp.ID)
 	case net.ParseIP(rp.ID) != nil:
 		return fmt.Errorf("relying party ID %q is an IP address, which browsers refuse: write a domain, or localhost", rp.ID)
-	case len(rp.Origins) == 0:
+	case len(rp.Origins)+len(rp.Related) == 0:
 		return fmt.Errorf("relying party %q has no origin: write at least one, such as https://%s", rp.ID, rp.ID)
 	}
 	for _, origin := range rp.Origins {
 		if err := rp.validateOrigin(origin); err != nil {
 			return err
 		}
+	}
+	for _, origin := range rp.Related {
+		if err := rp.validateRelated(origin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (rp RelyingParty) validateRelated(origin string) error {
+	u, err := webOrigin(origin, "example.net")
+	switch {
+	case err != nil:
+		return fmt.Errorf("related %w", err)
+	case u.Scheme != "https":
+		return fmt.Errorf("related origin %q: browsers accept https only: write https://%s", origin, u.Host)
+	case rp.covers(u):
+		return fmt.Errorf("related origin %q is on relying party ID %q or below, which needs no list: write it among the relying party's own origins", origin, rp.ID)
 	}
 	return nil
 }
@@ -114,22 +139,37 @@ func (rp RelyingParty) validateOrigin(origin string) error {
 		}
 		return nil
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return fmt.Errorf("origin %q: write https:// and a host, such as https://%s, or an application's android:apk-key-hash:…", origin, rp.ID)
-	}
-	if u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
-		return fmt.Errorf("origin %q has more than scheme, host and port: write %s://%s", origin, u.Scheme, u.Host)
+	u, err := webOrigin(origin, rp.ID)
+	if err != nil {
+		return err
 	}
 	host := strings.ToLower(u.Hostname())
-	if host != rp.ID && !strings.HasSuffix(host, "."+rp.ID) {
-		return fmt.Errorf("origin %q cannot use relying party ID %q: write %q or a subdomain of it as the host, or another relying party for %s",
-			origin, rp.ID, rp.ID, host)
+	if !rp.covers(u) {
+		return fmt.Errorf("origin %q cannot use relying party ID %q: write %q or a subdomain of it as the host, or another relying party for %s, "+
+			"or list it as a related origin", origin, rp.ID, rp.ID, host)
 	}
 	if u.Scheme == "http" && host != "localhost" && !strings.HasSuffix(host, ".localhost") {
 		return fmt.Errorf("origin %q: browsers offer passkeys over https only, except on localhost: write https://%s", origin, u.Host)
 	}
 	return nil
+}
+
+// webOrigin reads scheme, host and port; example is a host for the error.
+func webOrigin(origin, example string) (*url.URL, error) {
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, fmt.Errorf("origin %q: write https:// and a host, such as https://%s, or an application's android:apk-key-hash:…", origin, example)
+	}
+	if u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+		return nil, fmt.Errorf("origin %q has more than scheme, host and port: write %s://%s", origin, u.Scheme, u.Host)
+	}
+	return u, nil
+}
+
+// covers reports whether the host is the ID or below it.
+func (rp RelyingParty) covers(u *url.URL) bool {
+	host := strings.ToLower(u.Hostname())
+	return host == rp.ID || strings.HasSuffix(host, "."+rp.ID)
 }
 
 // RelyingParty finds the one of that ID.
@@ -144,7 +184,7 @@ func (s Settings) RelyingParty(id string) (RelyingParty, bool) {
 // allows compares what a client sent with the configured origins: scheme, host and port, in the form in which browsers
 // serialize an origin; applications' origins byte for byte.
 func (rp RelyingParty) allows(origin string) bool {
-	return slices.ContainsFunc(rp.Origins, func(own string) bool { return serializeOrigin(own) == origin })
+	return slices.ContainsFunc(slices.Concat(rp.Origins, rp.Related), func(own string) bool { return serializeOrigin(own) == origin })
 }
 
 // origins separates the web's from applications', which go-webauthn compares in different ways.
@@ -156,7 +196,7 @@ func (rp RelyingParty) origins() (web, application []string) {
 			web = append(web, origin)
 		}
 	}
-	return web, application
+	return append(web, rp.Related...), application
 }
 
 // serializeOrigin is the ASCII serialization of an origin (HTML, section 7.1.1) that Validate accepts.
