@@ -24,8 +24,8 @@ var looks = []struct {
 	{"desktop-dark", "dark", 1280, 800},
 }
 
-// TestScreens sees every page at phone and desktop width, light and dark: nothing may be cut off, and nothing may break the
-// page's own policy. With -screens the pictures are kept.
+// TestScreens sees every page at phone and desktop width, light and dark: nothing may be cut off, and nobody may be shut
+// out. With -screens the pictures are kept.
 func TestScreens(t *testing.T) {
 	folder := *screens
 	if folder == "" {
@@ -78,7 +78,7 @@ func TestScreens(t *testing.T) {
 	b.picture(folder, "inbox")
 }
 
-// picture takes the page in every look.
+// picture takes the page in every look, in which it must fit the window and be accessible.
 func (b *tab) picture(folder, name string) {
 	b.t.Helper()
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -106,6 +106,7 @@ func (b *tab) picture(folder, name string) {
 		if over := ask[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
 			b.t.Errorf("%s, %s: the page is %d pixels wider than the window", name, look.name, over)
 		}
+		b.accessible(name + ", " + look.name)
 	}
 	if err := chromedp.Do(b.ctx, chromedp.EmulateReset()); err != nil {
 		b.t.Fatal(err)
