@@ -102,7 +102,7 @@ func (v *portalVisit) postEndSession() error {
 	if err != nil {
 		return failure{status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: retryAfter * time.Second, cause: err}
 	}
-	v.audit("session_ended", "done", append(whoIs(s), zap.String("ended", id))...)
+	v.audit(happenedSessionEnded, "", append(whoIs(s), zap.String("ended", id))...)
 	if id == session.PublicID(s) {
 		v.rt.sessionCookie.Clear(v.w)
 		return v.seeOther(v.rt.portal.Path + "signed-out")
@@ -120,7 +120,7 @@ func (v *portalVisit) postEndAll() error {
 	if err := v.rt.sessions.EndAll(v.r.Context(), s.Subject); err != nil {
 		return failure{status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: retryAfter * time.Second, cause: err}
 	}
-	v.audit("sign_out_everywhere", "done", whoIs(s)...)
+	v.audit(happenedSignOutAll, "", whoIs(s)...)
 	v.rt.sessionCookie.Clear(v.w)
 	return v.seeOther(v.rt.portal.Path + "signed-out")
 }
@@ -158,7 +158,7 @@ func (v *portalVisit) postSignOut() error {
 		if err := v.rt.sessions.End(v.r.Context(), s); err != nil {
 			return failure{status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: retryAfter * time.Second, cause: err}
 		}
-		v.audit("sign_out", "done", whoIs(s)...)
+		v.audit(happenedSignOut, "", whoIs(s)...)
 	}
 	v.rt.sessionCookie.Clear(v.w)
 	return v.signedOut(back)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // adminKey describes a key of the ring that seals cookies and records.
@@ -56,15 +58,24 @@ func (rt *realm) adminSessions(ctx context.Context, method string, values map[st
 			return nil, err
 		}
 	}
+	operator := []zap.Field{zap.String("subject", subject), zap.String("by", "operator")}
 	if id, one := values["id"]; method == http.MethodDelete && one {
-		return adminEnded{1}, rt.sessions.EndByID(ctx, subject, id)
+		if err := rt.sessions.EndByID(ctx, subject, id); err != nil {
+			return nil, err
+		}
+		rt.record(happenedSessionEnded, "", append(operator, zap.String("ended", id))...)
+		return adminEnded{1}, nil
 	}
 	summaries, err := rt.sessions.List(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
 	if method == http.MethodDelete {
-		return adminEnded{len(summaries)}, rt.sessions.EndAll(ctx, subject)
+		if err := rt.sessions.EndAll(ctx, subject); err != nil {
+			return nil, err
+		}
+		rt.record(happenedSignOutAll, "", operator...)
+		return adminEnded{len(summaries)}, nil
 	}
 	list := []adminSession{}
 	for _, s := range summaries {

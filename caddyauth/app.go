@@ -44,6 +44,9 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
 	a.opened = make(map[string]*realm)
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return fmt.Errorf("passwordless: %w", err)
+	}
 	if len(a.Realms) == 0 {
 		return errors.New("passwordless: no realm is configured; add a portal, applications, user_pool and passkeys to the global option")
 	}

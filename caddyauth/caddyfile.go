@@ -2,7 +2,6 @@ package caddyauth
 
 import (
 	"encoding/json"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -26,11 +25,19 @@ func init() {
 //		credential_store <store> ...
 //		session_store    <store> ...
 //		passkeys {
-//			relying_party     <id> [<name> [<origin...>]]
-//			user_verification required|preferred|discouraged
-//			attestation       none|direct
-//			attachment        platform|cross-platform
-//			algorithms        <cose...>
+//			relying_party        <id> [<name> [<origin...>]]
+//			related_origins      <id> <origin...>
+//			user_verification    required|preferred|discouraged
+//			resident_key         required|preferred|discouraged
+//			attachment           platform|cross-platform
+//			attestation          none|direct
+//			trust_anchors        <file...>
+//			allow_providers      <aaguid...>
+//			deny_providers       <aaguid...>
+//			algorithms           <cose...>
+//			extensions           credProps|credProtect|none
+//			registration_timeout <duration>
+//			sign_in_timeout      <duration>
 //		}
 //		magic_link {
 //			lifetime <duration>
@@ -175,46 +182,6 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, passkeys, magic_link, sms_step_up, sign_up, session, branding or templates", option)
 	}
 	return nil
-}
-
-func (p *Passkeys) unmarshal(d *caddyfile.Dispenser) error {
-	err := unmarshalBlock(d, "passkeys", map[string]func() error{
-		"relying_party": func() error {
-			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return d.Err("relying_party takes an RP ID and a name, as in `relying_party example.com \"Example Corp\"`")
-			}
-			rp := RelyingParty{ID: args[0]}
-			if strings.Contains(rp.ID, "://") {
-				return d.Errf("relying_party %q: an RP ID is a domain without scheme, as in example.com", rp.ID)
-			}
-			if len(args) > 1 {
-				rp.Name = args[1]
-			}
-			if len(args) > 2 {
-				rp.Origins = args[2:]
-			}
-			p.RelyingParties = append(p.RelyingParties, rp)
-			return nil
-		},
-		"user_verification": func() error { return choiceArgument(d, &p.UserVerification, "required", "preferred", "discouraged") },
-		"attestation":       func() error { return choiceArgument(d, &p.Attestation, "none", "direct") },
-		"attachment":        func() error { return choiceArgument(d, &p.Attachment, "platform", "cross-platform") },
-		"algorithms": func() error {
-			for _, arg := range d.RemainingArgs() {
-				alg, err := strconv.Atoi(arg)
-				if err != nil {
-					return d.Errf("algorithms takes COSE numbers such as -7 and -257, not %q", arg)
-				}
-				p.Algorithms = append(p.Algorithms, alg)
-			}
-			return nil
-		},
-	})
-	if err == nil && len(p.RelyingParties) == 0 {
-		return d.Err("passkeys: relying_party is missing: add `relying_party example.com \"Example Corp\"`")
-	}
-	return err
 }
 
 func (r *Realm) unmarshalSignUp(d *caddyfile.Dispenser) error {

@@ -215,10 +215,10 @@ func (v *portalVisit) completePasskey(c fido2Caller) error {
 	}
 	added, err := v.rt.ceremonies.FinishRegistration(v.r.Context(), c.user(), in)
 	if err != nil {
-		v.audit("passkey_added", "refused", c.fields()...)
+		v.audit(happenedPasskeyAdded, "refused", c.fields()...)
 		return ceremonyFailure(err)
 	}
-	v.audit("passkey_added", "done", append(c.fields(), zap.String("credential", challenge.EncodeBase64(added.ID)))...)
+	v.audit(happenedPasskeyAdded, "", append(c.fields(), zap.String("credential", challenge.EncodeBase64(added.ID)))...)
 	v.tell(c, "created", added.FriendlyName)
 	out := fido2CredentialOf(added)
 	out.FlagUserVerified, out.FlagBackupEligibility, out.FlagBackupState = flag(added.UserVerified), flag(added.BackupEligible), flag(added.BackupState)
@@ -270,7 +270,7 @@ func (v *portalVisit) deletePasskey(c fido2Caller) error {
 		return storeFailure(err)
 	}
 	if existed {
-		v.audit("passkey_deleted", "done", append(c.fields(), zap.String("credential", challenge.EncodeBase64(id)))...)
+		v.audit(happenedPasskeyDeleted, "", append(c.fields(), zap.String("credential", challenge.EncodeBase64(id)))...)
 		v.tell(c, "deleted", known.FriendlyName)
 	}
 	v.w.WriteHeader(http.StatusNoContent)
@@ -300,7 +300,7 @@ func (v *portalVisit) renamePasskey(c fido2Caller) error {
 	if err != nil {
 		return storeFailure(err)
 	}
-	v.audit("passkey_renamed", "done", append(c.fields(), zap.String("credential", challenge.EncodeBase64(id)))...)
+	v.audit(happenedPasskeyRenamed, "", append(c.fields(), zap.String("credential", challenge.EncodeBase64(id)))...)
 	v.w.Header().Set("Content-Type", "application/json")
 	v.w.WriteHeader(http.StatusOK)
 	return nil

@@ -112,15 +112,22 @@ func (v *portalVisit) unauthorized(message string, cause error) error {
 
 // authorise asks for more than being signed in: a session needs a proof for this very act, a bearer a recent authentication.
 func (v *portalVisit) authorise(c fido2Caller, wanted proof) error {
+	var err error
 	if c.session == nil {
-		return v.freshBearer(c)
+		err = v.freshBearer(c)
+	} else {
+		wanted.Session = c.session.ID
+		err = v.redeemProof(wanted)
 	}
-	wanted.Session = c.session.ID
-	if err := v.redeemProof(wanted); err != nil {
-		v.audit("passkey_"+wanted.Purpose, "refused", c.fields()...)
-		return err
+	if err == nil {
+		return nil
 	}
-	return nil
+	what := happenedPasskeyAdded
+	if wanted.Purpose == proofDelete {
+		what = happenedPasskeyDeleted
+	}
+	v.audit(what, "not_reauthenticated", c.fields()...)
+	return err
 }
 
 // freshBearer refuses a bearer whose authentication is too long ago; sessions pass (RFC 9470, section 3).

@@ -14,6 +14,9 @@ import (
 	"github.com/caddy-cognito/passwordless/templates"
 )
 
+// maxAuditPath bounds what a client may write into the audit log, in bytes.
+const maxAuditPath = 512
+
 // retryAfter is what clients are told to wait, in seconds, when the sign-in service cannot be reached.
 const retryAfter = 5
 
@@ -23,6 +26,13 @@ const guardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; im
 // refuse answers a request that may not pass: a navigation without session goes to sign in, other navigations get a page, gRPC
 // gets a status of its own, and everything else gets JSON and never a redirect.
 func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) error {
+	v.rt.metrics.refused(why.reason)
+	if v.authenticated && why.reason == "forbidden" {
+		v.rt.record(happenedAccess, why.reason, append([]zap.Field{
+			zap.String("address", clientAddress(r)), zap.String("reference", reference(r)),
+			zap.String("application", v.origin), zap.String("method", r.Method), zap.String("path", r.URL.Path[:min(len(r.URL.Path), maxAuditPath)]),
+		}, whoIs(v.session)...)...)
+	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	navigation := isNavigation(r) && !why.client && v.bearer == ""

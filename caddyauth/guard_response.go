@@ -29,6 +29,7 @@ func (v *visit) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 		return next.ServeHTTP(w, r)
 	}
 	v.writer.visit, v.writer.ResponseWriter = v, w
+	v.rt.metrics.passed(v)
 	if v.authenticated { // its session's end is the end of the response, too
 		v.rt.streams.enter(&v.stream, &v.session, w, r)
 		defer v.rt.streams.leave(&v.stream, v.session.ID)

@@ -101,7 +101,11 @@ func (v *portalVisit) postLink() error {
 				return err
 			}
 		}
-		v.audit("sign_in", f.code, zap.String("factor", string(session.MagicLink)), zap.String("email", flow.Email))
+		what := happenedSignIn
+		if flow.linked() {
+			what = happenedStepUp
+		}
+		v.audit(what, f.code, zap.String("factor", string(session.MagicLink)), zap.String("email", flow.Email))
 		if f.code == "unavailable" || f.code == "internal" || f.code == "too_many" {
 			// The link may still be good, but it is no longer in the address bar.
 			if v.again, err = v.rt.flowURL("sign-in", flow); err != nil {

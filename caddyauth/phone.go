@@ -112,7 +112,7 @@ func (v *portalVisit) postPhone() error {
 		return err
 	}
 	if err := v.redeemProof(proof{Session: s.ID, Purpose: proofPhone}); err != nil {
-		v.audit("phone_changed", "refused", whoIs(s)...)
+		v.audit(happenedPhoneChanged, "not_reauthenticated", whoIs(s)...)
 		return err
 	}
 	number, ok := parsePhone(in.Phone)
@@ -130,10 +130,10 @@ func (v *portalVisit) postPhone() error {
 	}
 	if err != nil {
 		f := failureOf(phoneFailure(err))
-		v.audit("phone_changed", f.code, whoIs(s)...)
+		v.audit(happenedPhoneChanged, f.code, whoIs(s)...)
 		return f
 	}
-	v.audit("phone_changed", "code sent", whoIs(s)...)
+	v.audit(happenedPhoneChanged, "", whoIs(s)...)
 	return v.codeSent(number)
 }
 
@@ -146,7 +146,7 @@ func (v *portalVisit) limitTexts(s session.Session, number string) error {
 	if wait == 0 {
 		return nil
 	}
-	v.audit("code_requested", "limited", whoIs(s)...)
+	v.audit(happenedCode, "too_many", whoIs(s)...)
 	return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
 }
 
@@ -209,10 +209,10 @@ func (v *portalVisit) postPhoneVerify() error {
 	}
 	if err := v.rt.pool.VerifyAttribute(ctx, tokens.Access, attributePhone, code); err != nil {
 		f := failureOf(phoneFailure(err))
-		v.audit("phone_verified", f.code, whoIs(s)...)
+		v.audit(happenedPhoneVerified, f.code, whoIs(s)...)
 		return f
 	}
-	v.audit("phone_verified", "done", whoIs(s)...)
+	v.audit(happenedPhoneVerified, "", whoIs(s)...)
 	return v.json(http.StatusOK, struct{}{})
 }
 
@@ -224,7 +224,7 @@ func (v *portalVisit) postPhoneRemove() error {
 		return err
 	}
 	if err := v.redeemProof(proof{Session: s.ID, Purpose: proofPhone}); err != nil {
-		v.audit("phone_removed", "refused", whoIs(s)...)
+		v.audit(happenedPhoneRemoved, "not_reauthenticated", whoIs(s)...)
 		return err
 	}
 	ctx, cancel := v.pool()
@@ -232,7 +232,7 @@ func (v *portalVisit) postPhoneRemove() error {
 	if err := v.rt.pool.DeleteAttributes(ctx, tokens.Access, attributePhone); err != nil {
 		return phoneFailure(err)
 	}
-	v.audit("phone_removed", "done", whoIs(s)...)
+	v.audit(happenedPhoneRemoved, "", whoIs(s)...)
 	return v.json(http.StatusOK, struct{}{})
 }
 

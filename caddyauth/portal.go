@@ -10,6 +10,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 )
 
@@ -191,15 +194,28 @@ func (v *portalVisit) serve(below string) error {
 	}
 	if v.r.Method == http.MethodPost {
 		if err := http.NewCrossOriginProtection().Check(v.r); err != nil {
-			v.audit("cross_origin_request", "refused", zap.String("path", v.r.URL.Path))
+			v.audit(happenedCrossOrigin, "refused", zap.String("path", v.r.URL.Path))
 			return v.fail(failure{status: http.StatusForbidden, code: "cross_origin", cause: err})
 		}
 	}
+	return v.traced(below, handle)
+}
+
+// traced runs a route's handler in a span of its own and turns its error into an answer.
+func (v *portalVisit) traced(name string, handle func(*portalVisit) error) error {
+	ctx, span := startSpan(v.r.Context(), "passwordless.portal "+name, trace.SpanKindInternal)
+	defer span.End()
+	v.r = v.r.WithContext(ctx)
 	err := handle(v)
 	if err == nil {
 		return nil
 	}
-	return v.fail(failureOf(err))
+	f := failureOf(err)
+	span.SetAttributes(attribute.String("passwordless.failure", f.code))
+	if f.status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, f.code)
+	}
+	return v.fail(f)
 }
 
 func (r route) allowed() string {

@@ -45,7 +45,7 @@ func TestLinkSignsInAndLeadsBackByHandoff(t *testing.T) {
 	if w := b.get(next); w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), appOrigin+"/auth/handoff#") {
 		t.Errorf("the waiting tab goes to %d %q", w.Code, w.Header().Get("Location"))
 	}
-	if n := p.logs.FilterMessage("sign_in").FilterField(zapOutcome("passed")).Len(); n != 1 {
+	if n := p.logs.FilterMessage("signed_in").FilterField(zapOutcome("success")).Len(); n != 1 {
 		t.Errorf("%d audit lines of the sign-in", n)
 	}
 }

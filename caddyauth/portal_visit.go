@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/session"
 )
@@ -33,32 +32,18 @@ type portalVisit struct {
 
 func (v *portalVisit) language() string { return v.r.Header.Get("Accept-Language") }
 
-// address is the client's, as Caddy's trusted_proxies say.
-func (v *portalVisit) address() string {
-	if ip, ok := caddyhttp.GetVar(v.r.Context(), caddyhttp.ClientIPVarKey).(string); ok && ip != "" {
+func (v *portalVisit) address() string { return clientAddress(v.r) }
+
+// clientAddress is the client's, as Caddy's trusted_proxies say.
+func clientAddress(r *http.Request) string {
+	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok && ip != "" {
 		return ip
 	}
-	host, _, err := net.SplitHostPort(v.r.RemoteAddr)
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		return v.r.RemoteAddr
+		return r.RemoteAddr
 	}
 	return host
-}
-
-// audit writes a line of the audit log: who, what, from where, outcome; never a secret.
-func (v *portalVisit) audit(event, outcome string, fields ...zap.Field) {
-	v.rt.logger.Named("audit").Info(event, append([]zap.Field{
-		zap.String("event", event),
-		zap.String("outcome", outcome),
-		zap.String("realm", v.rt.name),
-		zap.String("address", v.address()),
-		zap.String("reference", reference(v.r)),
-	}, fields...)...)
-}
-
-// whoIs are the audit fields that name a person.
-func whoIs(s session.Session) []zap.Field {
-	return []zap.Field{zap.String("user", s.Username), zap.String("subject", s.Subject), zap.String("email", s.Email), zap.String("session", session.PublicID(s))}
 }
 
 // pool bounds what one request may ask of the user pool.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -83,36 +82,6 @@ type Realm struct {
 	portalOrigin origin
 	applications []origin
 	passkeys     passkey.Settings
-}
-
-// Passkeys configures WebAuthn (https://www.w3.org/TR/webauthn-3/).
-type Passkeys struct {
-	// The relying parties; the first is the default.
-	RelyingParties []RelyingParty `json:"relying_parties,omitempty"`
-
-	// "required", "preferred" or "discouraged". Default: "required".
-	UserVerification string `json:"user_verification,omitempty"`
-
-	// "none", or "direct" to ask authenticators for proof of their make. Default: "none".
-	Attestation string `json:"attestation,omitempty"`
-
-	// "platform" or "cross-platform" to accept only that kind. Default: any.
-	Attachment string `json:"attachment,omitempty"`
-
-	// COSE algorithm identifiers, in order of preference. Default: -7 (ES256) and -257 (RS256).
-	Algorithms []int `json:"algorithms,omitempty"`
-}
-
-// RelyingParty is a WebAuthn relying party.
-type RelyingParty struct {
-	// The RP ID: a domain that is the portal's host or a parent of it, such as "example.com".
-	ID string `json:"id,omitempty"`
-
-	// Name shown by passkey prompts. Default: the ID.
-	Name string `json:"name,omitempty"`
-
-	// Origins that may use it. Default: the portal's origin.
-	Origins []string `json:"origins,omitempty"`
 }
 
 // MagicLink configures sign-in by e-mailed link.
@@ -192,6 +161,11 @@ func (r *Realm) replacePlaceholders() error {
 	for i := range r.Applications {
 		fields = append(fields, &r.Applications[i])
 	}
+	if r.Passkeys != nil {
+		for i := range r.Passkeys.TrustAnchors {
+			fields = append(fields, &r.Passkeys.TrustAnchors[i])
+		}
+	}
 	for _, field := range fields {
 		value, err := repl.ReplaceOrErr(*field, true, true)
 		if err != nil {
@@ -252,35 +226,6 @@ func parsePortal(s string) (*url.URL, origin, error) {
 	}
 	portal, err := url.Parse(o.String() + path)
 	return portal, o, err
-}
-
-func (r *Realm) parsePasskeys() error {
-	if r.Passkeys == nil || len(r.Passkeys.RelyingParties) == 0 {
-		return fmt.Errorf("passkeys: relying_party is missing: add `passkeys { relying_party %s \"Your name\" }`", r.portalOrigin.host)
-	}
-	r.passkeys = passkey.Settings{
-		UserVerification: r.Passkeys.UserVerification,
-		Attestation:      r.Passkeys.Attestation,
-		Attachment:       r.Passkeys.Attachment,
-		Algorithms:       r.Passkeys.Algorithms,
-	}
-	for _, rp := range r.Passkeys.RelyingParties {
-		name, origins := rp.Name, slices.Clone(rp.Origins)
-		if name == "" {
-			name = rp.ID
-		}
-		if len(origins) == 0 {
-			origins = []string{r.portalOrigin.String()}
-		}
-		r.passkeys.RelyingParties = append(r.passkeys.RelyingParties, passkey.RelyingParty{ID: rp.ID, Name: name, Origins: origins})
-	}
-	if err := r.passkeys.Validate(); err != nil {
-		return fmt.Errorf("passkeys: %w", err)
-	}
-	if !slices.Contains(r.passkeys.RelyingParties[0].Origins, r.portalOrigin.String()) {
-		return fmt.Errorf("passkeys: the first relying_party, %s, does not list the portal's origin %s", r.passkeys.RelyingParties[0].ID, r.portalOrigin)
-	}
-	return nil
 }
 
 func (r *Realm) parseSession() error {

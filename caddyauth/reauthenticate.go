@@ -80,7 +80,7 @@ func (v *portalVisit) postReauthenticateOptions() error {
 	}
 	if len(own) == 0 {
 		if !v.rt.recent(s.Factors[session.MagicLink], freshSignIn) {
-			v.audit("reauthenticate", "refused", whoIs(s)...)
+			v.audit(happenedReauthenticated, "not_reauthenticated", whoIs(s)...)
 			return errReauthenticate
 		}
 		code, err := v.issueProof(wanted)
@@ -161,14 +161,14 @@ func (v *portalVisit) postReauthenticate() error {
 	}
 	wanted, err := v.reauthenticate(v.r.Context(), s, in.State, string(in.Answer))
 	if err != nil {
-		v.audit("reauthenticate", failureOf(err).code, whoIs(s)...)
+		v.audit(happenedReauthenticated, failureOf(err).code, whoIs(s)...)
 		return err
 	}
 	code, err := v.issueProof(wanted)
 	if err != nil {
 		return err
 	}
-	v.audit("reauthenticate", "passed", append(whoIs(s), zap.String("purpose", wanted.Purpose))...)
+	v.audit(happenedReauthenticated, "", append(whoIs(s), zap.String("purpose", wanted.Purpose))...)
 	return v.json(http.StatusOK, struct {
 		Proof string `json:"proof"`
 	}{code})

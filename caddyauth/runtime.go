@@ -39,9 +39,11 @@ type realm struct {
 
 	sessionCookie, nonceCookie, browserCookie session.Cookie
 
-	logger *zap.Logger
-	now    func() time.Time
-	rand   io.Reader
+	logger  *zap.Logger
+	metrics metrics
+	events  events
+	now     func() time.Time
+	rand    io.Reader
 
 	closers []func() error
 }
@@ -56,19 +58,23 @@ func (sharedVerifier) Destruct() error { return nil }
 // openRealm does what provision must not: it reads keys from storage, opens the pool and starts watching the deny list.
 func openRealm(ctx caddy.Context, name string, config *Realm) (_ *realm, err error) {
 	rt := &realm{
-		name:   name,
-		config: config,
-		portal: config.portalURL,
-		secure: config.portalURL.Scheme == "https",
-		logger: ctx.Logger().Named(name),
-		now:    time.Now,
-		rand:   rand.Reader,
+		name:    name,
+		config:  config,
+		portal:  config.portalURL,
+		secure:  config.portalURL.Scheme == "https",
+		logger:  ctx.Logger().Named(name),
+		metrics: newMetrics(name),
+		now:     time.Now,
+		rand:    rand.Reader,
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, rt.close())
 		}
 	}()
+	if rt.events, err = openEvents(ctx); err != nil {
+		return nil, err
+	}
 	if rt.pages, err = templates.New(config.pageOptions()); err != nil {
 		return nil, err
 	}
@@ -114,7 +120,8 @@ func (rt *realm) openPool(ctx caddy.Context) (OpenedPool, error) {
 	if opened.Close != nil {
 		rt.closers = append(rt.closers, opened.Close)
 	}
-	rt.pool, rt.notifier, rt.credentials, rt.admin = opened.Pool, opened.Notifier, opened.Credentials, opened.Admin
+	rt.pool = observedPool{opened.Pool, probe{&rt.metrics, backendPool}}
+	rt.notifier, rt.credentials, rt.admin = opened.Notifier, opened.Credentials, opened.Admin
 	return opened, nil
 }
 
@@ -129,6 +136,7 @@ func (rt *realm) openCredentials(ctx caddy.Context, opened OpenedPool) error {
 	if rt.credentials == nil {
 		return errors.New("the user pool brought no credential store")
 	}
+	rt.credentials = observedCredentials{rt.credentials, probe{&rt.metrics, backendCredentials}}
 	rt.ceremonies = &passkey.Ceremonies{Settings: rt.config.passkeys, Store: rt.credentials, Now: rt.now, Rand: rt.rand}
 	return nil
 }
@@ -163,6 +171,7 @@ func (rt *realm) openSessions(ctx caddy.Context) error {
 		return fmt.Errorf("opening the session store: %w", err)
 	}
 	lifetime := time.Duration(rt.config.Session.Lifetime)
+	store = observeStorage(store, probe{&rt.metrics, backendSessions})
 	keys, err := session.OpenKeyRing(ctx, storage, "passwordless/"+rt.name+"/keys", session.KeyRingOptions{
 		Now: rt.now, Rand: rt.rand, Keep: lifetime,
 	})

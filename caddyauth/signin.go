@@ -73,7 +73,7 @@ func (v *portalVisit) moveOn(flow Flow) (bool, error) {
 		return false, err
 	}
 	if flow.Host != "" {
-		v.audit("single_sign_on", "passed", append(whoIs(s), zap.String("application", flow.Host))...)
+		v.audit(happenedSingleSignOn, "", append(whoIs(s), zap.String("application", flow.Host))...)
 	}
 	return true, v.seeOther(location)
 }
@@ -178,20 +178,20 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 		username = s.Username
 	}
 	if wait := v.portal.limits.messages.take(v.rt.now(), v.address(), flow.Email); wait > 0 {
-		v.audit("link_requested", "limited", zap.String("email", flow.Email))
+		v.audit(happenedLink, "too_many", zap.String("email", flow.Email))
 		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
 	}
 	ctx, cancel := v.pool()
 	defer cancel()
 	if err := v.requestLink(ctx, flow, username); err != nil {
 		f := failureOf(err)
-		v.audit("link_requested", f.code, zap.String("email", flow.Email))
+		v.audit(happenedLink, f.code, zap.String("email", flow.Email))
 		if f.status == http.StatusTooManyRequests {
 			return f
 		}
 		return v.noLink(flow, f)
 	}
-	v.audit("link_requested", "sent", zap.String("email", flow.Email))
+	v.audit(happenedLink, "", zap.String("email", flow.Email))
 	location, err := v.rt.flowURL("check-mail", flow)
 	if err != nil {
 		return err
@@ -220,6 +220,9 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 	}
 	if v.rt.config.signUpOpen() && !flow.linked() {
 		err := v.rt.pool.SignUp(ctx, userpool.SignUp{Username: flow.Email, Attributes: map[string]string{"email": flow.Email}})
+		if err == nil {
+			v.audit(happenedSignUp, "", zap.String("email", flow.Email))
+		}
 		if err != nil && !errors.Is(err, userpool.ErrUserExists) && !errors.Is(err, userpool.ErrSignUpRefused) {
 			return err
 		}

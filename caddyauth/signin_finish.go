@@ -85,7 +85,7 @@ func (v *portalVisit) signIn(ctx context.Context, in acceptedProof) (location st
 	if err := v.setSession(s); err != nil {
 		return "", err
 	}
-	v.audit("sign_in", "passed", append(whoIs(s), zap.String("factor", string(in.factor)), zap.String("application", in.flow.Host))...)
+	v.audit(happenedSignIn, "", append(whoIs(s), zap.String("factor", string(in.factor)), zap.String("application", in.flow.Host))...)
 	return location, nil
 }
 

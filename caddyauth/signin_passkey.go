@@ -158,7 +158,7 @@ func (v *portalVisit) postPasskeySignIn() error {
 	location, err := v.passkeySignIn(ctx, flow, in.State, string(in.Answer))
 	if err != nil {
 		f := failureOf(err)
-		v.audit("sign_in", f.code, zap.String("factor", string(session.Passkey)))
+		v.audit(happenedSignIn, f.code, zap.String("factor", string(session.Passkey)))
 		return f
 	}
 	return v.json(http.StatusOK, struct {

@@ -64,7 +64,7 @@ func (v *portalVisit) getStepUp() error {
 
 // otherPerson refuses a step-up that is asked of somebody else than who is signed in here.
 func (v *portalVisit) otherPerson(s session.Session) error {
-	v.audit("step_up", "wrong_account", whoIs(s)...)
+	v.audit(happenedStepUp, "wrong_account", whoIs(s)...)
 	v.again = v.rt.portal.Path + "account"
 	return failure{status: http.StatusForbidden, code: "step_up_other", cause: errors.New("the step-up is asked of another person or session")}
 }
@@ -187,7 +187,7 @@ func (v *portalVisit) stepUp(ctx context.Context, flow Flow, s session.Session, 
 	if err := v.setSession(next); err != nil {
 		return "", err
 	}
-	v.audit("step_up", "passed", append(whoIs(next), zap.String("factor", string(factor)), zap.String("application", flow.Host))...)
+	v.audit(happenedStepUp, "", append(whoIs(next), zap.String("factor", string(factor)), zap.String("application", flow.Host))...)
 	return v.rt.finish(v.w, v.r, flow, next)
 }
 

@@ -108,7 +108,7 @@ func (v *portalVisit) postStepUpPasskey() error {
 	location, err := v.stepUpByPasskey(ctx, flow, s, in.State, string(in.Answer))
 	if err != nil {
 		f := failureOf(err)
-		v.audit("step_up", f.code, append(whoIs(s), zap.String("factor", string(session.Passkey)))...)
+		v.audit(happenedStepUp, f.code, append(whoIs(s), zap.String("factor", string(session.Passkey)))...)
 		return f
 	}
 	return v.json(http.StatusOK, locationAnswer{location})

@@ -58,19 +58,19 @@ func (v *portalVisit) postSendCode() error {
 		return errNotAsked
 	}
 	if wait := v.portal.limits.texts.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
-		v.audit("code_requested", "limited", whoIs(s)...)
+		v.audit(happenedCode, "too_many", whoIs(s)...)
 		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
 	}
 	next, err := v.requestCode(ctx, flow, s)
 	if err != nil {
-		v.audit("code_requested", failureOf(err).code, whoIs(s)...)
+		v.audit(happenedCode, failureOf(err).code, whoIs(s)...)
 		return err
 	}
 	state, err := v.rt.sealState(stepUpSMSPurpose, smsState{Flow: flow.ID, Session: next.Session, Username: next.Username, Issued: v.rt.now()})
 	if err != nil {
 		return fmt.Errorf("sealing a challenge: %w", err)
 	}
-	v.audit("code_requested", "sent", whoIs(s)...)
+	v.audit(happenedCode, "", whoIs(s)...)
 	return v.json(http.StatusOK, struct {
 		State       string `json:"state"`
 		Phone       string `json:"phone"`
@@ -143,7 +143,7 @@ func (v *portalVisit) postStepUpCode() error {
 		return failure{status: http.StatusUnprocessableEntity, code: "code_wrong"}
 	}
 	if wait := v.portal.limits.codes.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
-		v.audit("step_up", "too_many", append(whoIs(s), zap.String("factor", string(session.SMS)))...)
+		v.audit(happenedStepUp, "too_many", append(whoIs(s), zap.String("factor", string(session.SMS)))...)
 		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
 	}
 	ctx, cancel := v.pool()
@@ -151,7 +151,7 @@ func (v *portalVisit) postStepUpCode() error {
 	location, again, err := v.stepUpByCode(ctx, flow, s, in.State, code)
 	if err != nil {
 		f := failureOf(err)
-		v.audit("step_up", f.code, append(whoIs(s), zap.String("factor", string(session.SMS)))...)
+		v.audit(happenedStepUp, f.code, append(whoIs(s), zap.String("factor", string(session.SMS)))...)
 		if again == "" {
 			return f
 		}

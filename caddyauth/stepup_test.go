@@ -101,7 +101,7 @@ func TestPasskeyStepUpKeepsTheSessionAndLeadsBack(t *testing.T) {
 	if taken := p.handedOff(done.Location); taken.Host != appOrigin || taken.Location != "/admin?tab=2#q3" || taken.Session.Factors[session.Passkey].IsZero() {
 		t.Errorf("handed over %+v", taken)
 	}
-	if p.logs.FilterMessage("step_up").FilterField(zapOutcome("passed")).Len() != 1 {
+	if p.logs.FilterMessage("stepped_up").FilterField(zapOutcome("success")).Len() != 1 {
 		t.Error("the audit log does not tell")
 	}
 	// The same address opened again goes on at once, for a while.
