@@ -41,7 +41,9 @@ func TestSettingsValidate(t *testing.T) {
 		{"upper case", rp("Example.com", "https://example.com"), "lower case"},
 		{"an international domain", rp("bücher.example", "https://bücher.example"), "xn--"},
 		{"no origin", rp("example.com"), "write at least one, such as https://example.com"},
-		{"a related origin", with(func(s *passkey.Settings) { s.RelyingParties[0].Related = []string{"https://example.de", "https://shop.example.fr:8443"} }), ""},
+		{"a related origin", with(func(s *passkey.Settings) {
+			s.RelyingParties[0].Related = []string{"https://example.de", "https://shop.example.fr:8443"}
+		}), ""},
 		{"related origins alone", passkey.Settings{RelyingParties: []passkey.RelyingParty{{ID: "example.com", Related: []string{"https://example.de"}}}}, ""},
 		{"a related origin over http", with(func(s *passkey.Settings) { s.RelyingParties[0].Related = []string{"http://localhost"} }), "https only"},
 		{"a related origin that is none", with(func(s *passkey.Settings) { s.RelyingParties[0].Related = []string{"example.de"} }), "related origin"},
