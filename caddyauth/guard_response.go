@@ -29,12 +29,14 @@ func (v *visit) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Hand
 		return next.ServeHTTP(w, r)
 	}
 	v.writer.visit, v.writer.ResponseWriter = v, w
-	v.rt.metrics.passed(v)
 	if v.authenticated { // its session's end is the end of the response, too
 		v.rt.streams.enter(&v.stream, &v.session, w, r)
 		defer v.rt.streams.leave(&v.stream, v.session.ID)
 	}
 	err := next.ServeHTTP(&v.writer, r)
+	if !v.turnedAway { // by a further guard
+		v.rt.metrics.passed(v)
+	}
 	if err == nil {
 		v.writer.finish() // a handler that writes nothing has its headers sent when it returns
 	}

@@ -37,6 +37,7 @@ type visit struct {
 
 	opened        bool
 	authenticated bool
+	turnedAway    bool // a guard has answered
 	refused       *refusal
 	session       session.Session
 	bearer        token.Use // the kind of token that opened it, "" for a cookie
