@@ -34,6 +34,9 @@ type CognitoUserPool struct {
 	// States that the pool's PreSignUp trigger enforces the same sign-up policy. A public client (one without secret) lets
 	// anyone call SignUp around the portal, so a policy other than `open` needs either a client secret or this. Default: false.
 	PreSignUpEnforced bool `json:"pre_sign_up_enforced,omitempty"`
+
+	// The Lambda function that mails users about passkeys added or removed. Default: nobody is told.
+	Notify *NotifyFunction `json:"notify,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -62,6 +65,11 @@ func (c *CognitoUserPool) Provision(caddy.Context) error {
 	if _, err := userpool.New(c.clientConfig()); err != nil {
 		return fmt.Errorf("user_pool cognito: %w", err)
 	}
+	if c.Notify != nil {
+		if err := c.Notify.provision(); err != nil {
+			return fmt.Errorf("user_pool cognito: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -75,19 +83,20 @@ func (c *CognitoUserPool) clientConfig() userpool.Config {
 }
 
 // OpenUserPool implements [UserPoolProvider].
-func (c *CognitoUserPool) OpenUserPool(_ context.Context, s RealmSettings) (OpenedPool, error) {
+func (c *CognitoUserPool) OpenUserPool(ctx context.Context, s RealmSettings) (OpenedPool, error) {
 	config := c.clientConfig()
 	config.Now = s.Now
 	client, err := userpool.New(config)
 	if err != nil {
 		return OpenedPool{}, err
 	}
-	return OpenedPool{
-		Pool:     client,
-		Issuer:   client.Issuer(),
-		JWKSURL:  client.JWKSURL(),
-		ClientID: c.ClientID,
-	}, nil
+	opened := OpenedPool{Pool: client, Issuer: client.Issuer(), JWKSURL: client.JWKSURL(), ClientID: c.ClientID}
+	if c.Notify != nil {
+		if opened.Notifier, err = c.Notify.open(ctx); err != nil {
+			return OpenedPool{}, err
+		}
+	}
+	return opened, nil
 }
 
 // EnforcesSignUp implements [SignUpEnforcer].
@@ -100,6 +109,10 @@ func (c *CognitoUserPool) EnforcesSignUp() bool { return c.ClientSecret != "" ||
 //		client_secret <secret>
 //		endpoint      <url>
 //		pre_sign_up_enforced
+//		notify        <Lambda function> {
+//			region   <region>
+//			endpoint <url>
+//		}
 //	}
 func (c *CognitoUserPool) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the module's name
@@ -121,8 +134,14 @@ func (c *CognitoUserPool) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			target = &c.Endpoint
 		case "pre_sign_up_enforced":
 			c.PreSignUpEnforced = true
+		case "notify":
+			c.Notify = new(NotifyFunction)
+			if err := c.Notify.unmarshal(d); err != nil {
+				return err
+			}
+			continue
 		default:
-			return d.Errf("unknown option %q for user_pool cognito: use client_id, client_secret, endpoint or pre_sign_up_enforced", option)
+			return d.Errf("unknown option %q for user_pool cognito: use client_id, client_secret, endpoint, pre_sign_up_enforced or notify", option)
 		}
 		if target != nil && !d.AllArgs(target) {
 			return d.Errf("%s takes one value", option)
