@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,7 +22,7 @@ func init() {
 const relatedOriginsPath = "/.well-known/webauthn"
 
 // RelatedOrigins serves /.well-known/webauthn: the web origins that may use passkeys of the relying party whose ID is the host of
-// the request, as the realm's `relying_party` lists them. Put it on the site of the RP ID itself. Other requests pass.
+// the request, as the realm's `relying_party` and `related_origins` list them. Put it on the site of the RP ID itself. Other requests pass.
 type RelatedOrigins struct {
 	// Name of the realm. Default: "default".
 	Realm string `json:"realm,omitempty"`
@@ -52,7 +53,7 @@ func (o *RelatedOrigins) prepare(config *Realm) error {
 		document := struct {
 			Origins []string `json:"origins"`
 		}{Origins: []string{}}
-		for _, origin := range rp.Origins {
+		for _, origin := range slices.Concat(rp.Origins, rp.Related) {
 			if strings.HasPrefix(origin, "https://") || strings.HasPrefix(origin, "http://") {
 				document.Origins = append(document.Origins, origin)
 			}

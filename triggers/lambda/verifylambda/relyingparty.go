@@ -2,6 +2,7 @@ package verifylambda
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddy-cognito/passwordless/passkey"
@@ -22,6 +23,19 @@ func relyingParties(ids, origins, applications []string) []passkey.RelyingParty 
 		list = append(list, rp)
 	}
 	return list
+}
+
+// relate adds related origins, each written as an ID, = and an origin on another domain. It returns the first that names no ID of ours.
+func relate(list []passkey.RelyingParty, related []string) (wrong string) {
+	for _, pair := range related {
+		id, origin, _ := strings.Cut(pair, "=")
+		i := slices.IndexFunc(list, func(rp passkey.RelyingParty) bool { return rp.ID == id })
+		if i < 0 || origin == "" {
+			return pair
+		}
+		list[i].Related = append(list[i].Related, origin)
+	}
+	return ""
 }
 
 // mayUse is the rule of browsers: Web Authentication Level 3, section 5.1.4.1, step 7.

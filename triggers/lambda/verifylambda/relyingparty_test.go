@@ -57,12 +57,22 @@ func TestEnvironment(t *testing.T) {
 	}
 	for name, bad := range map[string]string{
 		"ALLOWED_RELYING_PARTY_IDS": "", "PASSKEY_ALGORITHMS": "ES256", "USER_VERIFICATION": "no", "STACK_ID": "", "DYNAMODB_SECRETS_TABLE": "",
-		"DYNAMODB_AUTHENTICATORS_TABLE": "", "WRONG_CODES_PER_HOUR": "0", "ALLOWED_ORIGINS": "https://other.example",
+		"PASSKEY_RELATED_ORIGINS": "https://example.de", "DYNAMODB_AUTHENTICATORS_TABLE": "", "WRONG_CODES_PER_HOUR": "0", "ALLOWED_ORIGINS": "https://other.example",
 	} {
 		env, err := read(name, bad)
 		if err != nil || env.Err() == nil || !strings.Contains(env.Err().Error(), name) {
 			t.Errorf("%s=%s: %v, %v", name, bad, err, env.Err())
 		}
+	}
+	for _, bad := range []string{"example.org=https://example.de", "example.com=", "example.com=http://example.de", "example.com=https://a.example.com", "=https://example.de"} {
+		if env, _ := read("PASSKEY_RELATED_ORIGINS", bad); env.Err() == nil || !strings.Contains(env.Err().Error(), "PASSKEY_RELATED_ORIGINS") {
+			t.Errorf("PASSKEY_RELATED_ORIGINS=%s: %v", bad, env.Err())
+		}
+	}
+	if env, err := read("PASSKEY_RELATED_ORIGINS", "example.com=https://example.de,example.com=https://example.fr"); err != nil || env.Err() != nil {
+		t.Error(err, env.Err())
+	} else if rps := checker(env).RelyingParties; len(rps) != 1 || !slices.Equal(rps[0].Related, []string{"https://example.de", "https://example.fr"}) {
+		t.Errorf("%+v", rps)
 	}
 	if _, err := read("AWS_ACCESS_KEY_ID", ""); err == nil {
 		t.Error("no credentials are no error")

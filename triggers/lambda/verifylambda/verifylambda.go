@@ -106,6 +106,9 @@ func checker(env *environment.Reader) passkey.Settings {
 		RelyingParties:   relyingParties(ids, env.List("ALLOWED_ORIGINS"), env.List("ALLOWED_APPLICATION_ORIGINS")),
 		UserVerification: env.OneOf("USER_VERIFICATION", "required", "preferred", "discouraged"),
 	}
+	if wrong := relate(s.RelyingParties, env.List("PASSKEY_RELATED_ORIGINS")); wrong != "" {
+		env.Complain("PASSKEY_RELATED_ORIGINS", "holds "+strconv.Quote(wrong)+": write one of ALLOWED_RELYING_PARTY_IDS, = and an origin, as in example.com=https://example.de")
+	}
 	for _, text := range env.List("PASSKEY_ALGORITHMS") {
 		alg, err := strconv.Atoi(text)
 		if err != nil {
@@ -113,6 +116,6 @@ func checker(env *environment.Reader) passkey.Settings {
 		}
 		s.Algorithms = append(s.Algorithms, alg)
 	}
-	env.Check("ALLOWED_RELYING_PARTY_IDS with ALLOWED_ORIGINS", s.Validate())
+	env.Check("ALLOWED_RELYING_PARTY_IDS with ALLOWED_ORIGINS and PASSKEY_RELATED_ORIGINS", s.Validate())
 	return s
 }
