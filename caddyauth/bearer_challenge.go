@@ -17,10 +17,21 @@ func bearerToken(h http.Header) (string, bool) {
 	}
 	scheme, raw, ok := strings.Cut(values[0], " ")
 	raw = strings.TrimLeft(raw, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") || raw == "" || len(raw) > maxBearer || strings.ContainsAny(raw, " \t,\"") {
+	if !ok || !strings.EqualFold(scheme, "Bearer") || raw == "" || len(raw) > maxBearer || !plainToken(raw) {
 		return "", false
 	}
 	return raw, true
+}
+
+// plainToken reports whether s has nothing of a list, of a quoted string or of a second word.
+func plainToken(s string) bool {
+	for i := range len(s) {
+		switch s[i] {
+		case ' ', '\t', ',', '"':
+			return false
+		}
+	}
+	return true
 }
 
 // bearerChallenge is a WWW-Authenticate of RFC 6750, section 3; code and description may be empty.

@@ -94,12 +94,37 @@ func (d denials) deny(id publicID, who owner, started time.Time) bool {
 
 // checkDenied is the hot path: map look-ups, no lock.
 func (m *Manager) checkDenied(id publicID, who owner, started, now time.Time) error {
+	snap := m.freshDenials(now)
+	if snap == nil {
+		return errDenyList
+	}
+	return snap.check(id, who, started)
+}
+
+// checkSubjectDenied is checkDenied for whom the list's name has to be made first, which takes longer than the rest and is done only if
+// this very list names anybody.
+func (m *Manager) checkSubjectDenied(id publicID, subject string, started, now time.Time) error {
+	snap := m.freshDenials(now)
+	if snap == nil {
+		return errDenyList
+	}
+	var who owner
+	if len(snap.listed.users)+len(snap.local.users) > 0 {
+		who = m.owner(subject)
+	}
+	return snap.check(id, who, started)
+}
+
+// freshDenials is nil when the list cannot be read.
+func (m *Manager) freshDenials(now time.Time) *denySnapshot {
 	snap := m.denied.snapshot.Load()
 	if snap == nil || now.Sub(snap.at) > maxStale {
-		if snap = m.catchUp(now); snap == nil {
-			return errDenyList
-		}
+		return m.catchUp(now)
 	}
+	return snap
+}
+
+func (snap *denySnapshot) check(id publicID, who owner, started time.Time) error {
 	if snap.listed.deny(id, who, started) || snap.local.deny(id, who, started) {
 		return ErrDenied
 	}
@@ -267,13 +292,6 @@ func (d *denyList) has(id publicID) bool {
 	_, listed := snap.listed.sessions[id]
 	_, local := snap.local.sessions[id]
 	return listed || local
-}
-
-// namesUsers says whether anybody has signed out everywhere; if not, the costly name of a user is not needed. Without a list it is
-// yes: the list will be read before it is asked.
-func (d *denyList) namesUsers() bool {
-	snap := d.snapshot.Load()
-	return snap == nil || len(snap.listed.users)+len(snap.local.users) > 0
 }
 
 // Run keeps the deny list and the key ring up to date, retries revocations and removes what has expired, until ctx is done.

@@ -182,3 +182,28 @@ func TestAttackBearerAfterSignOut(t *testing.T) {
 	check(w.b, "elsewhere", s.AuthTime, session.ErrDenied)
 	check(w.b, "elsewhere", w.clock.Now(), nil)
 }
+
+// A machine wakes up with a list of before its sleep, on which nobody was signed out everywhere: the first request must not be judged
+// by half of that list and half of the new one.
+func TestAttackFirstRequestAfterASleep(t *testing.T) {
+	for name, check := range map[string]func(*session.Manager, session.Session) error{
+		"session": (*session.Manager).Check,
+		"bearer": func(m *session.Manager, s session.Session) error {
+			return m.CheckBearer("elsewhere", s.Subject, s.AuthTime)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.start("alice")
+			w.poll(w.b)
+			w.clock.Advance(time.Second)
+			if err := w.a.EndAll(w.ctx, "alice"); err != nil {
+				t.Fatal(err)
+			}
+			w.clock.Advance(2 * time.Minute)
+			if err := check(w.b, s); !errors.Is(err, session.ErrDenied) {
+				t.Error(err)
+			}
+		})
+	}
+}

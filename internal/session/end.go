@@ -62,7 +62,7 @@ func (m *Manager) denyOrigin(ctx context.Context, rec record) error {
 // CheckBearer says whether tokens that a client presents itself were signed out: their family by [Manager.End] or a step-up, or
 // their user everywhere after authTime. It fails with [ErrDenied]; like [Manager.Open] it does no I/O.
 func (m *Manager) CheckBearer(originJTI, subject string, authTime time.Time) error {
-	return m.checkDenied(originKeyOf(originJTI), m.owner(subject), authTime, m.now())
+	return m.checkSubjectDenied(originKeyOf(originJTI), subject, authTime, m.now())
 }
 
 // EndAll signs a user out everywhere: every session that started before now is denied.

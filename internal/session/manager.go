@@ -241,11 +241,7 @@ func (m *Manager) Check(s Session) error {
 	if err := m.inTime(&s, now); err != nil {
 		return err
 	}
-	var who owner
-	if m.denied.namesUsers() {
-		who = m.owner(s.Subject)
-	}
-	return m.checkDenied(publicKeyOf(s.ID), who, s.Started, now)
+	return m.checkSubjectDenied(publicKeyOf(s.ID), s.Subject, s.Started, now)
 }
 
 func (m *Manager) changed() {
