@@ -86,9 +86,7 @@ func (b *tab) picture(folder, name string) {
 	}
 	for _, look := range looks {
 		ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
-		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: look.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}},
-		})
+		err := media(ctx, look.scheme, "reduce")
 		if err == nil {
 			err = chromedp.Do(ctx, chromedp.EmulateViewport(look.width, look.height, chromedp.EmulateScale(2)))
 		}
@@ -108,7 +106,16 @@ func (b *tab) picture(folder, name string) {
 		}
 		b.accessible(name + ", " + look.name)
 	}
+	b.reflows(name)
 	if err := chromedp.Do(b.ctx, chromedp.EmulateReset()); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+// media sets what the person prefers: light or dark, and how much motion.
+func media(ctx context.Context, scheme, motion string) error {
+	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion}},
+	})
+	return err
 }
