@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -21,7 +22,10 @@ const (
 	backendSessions    = "session_store"
 )
 
-// probe measures and traces the calls to one backend.
+// callTimeout bounds one call: the SDK's client waits for DynamoDB without end, and so may Caddy's storage.
+const callTimeout = 20 * time.Second
+
+// probe measures, bounds and traces the calls to one backend.
 type probe struct {
 	metrics *metrics
 	backend string
@@ -31,8 +35,10 @@ type probe struct {
 // Caddy's `tracing` directive handles the request.
 func (o probe) call(ctx context.Context, operation string) (context.Context, func(error)) {
 	ctx, span := startSpan(ctx, "passwordless."+o.backend+" "+operation, trace.SpanKindClient)
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	began := time.Now()
 	return ctx, func(err error) {
+		cancel()
 		outcome := outcomeOf(err)
 		o.metrics.called(o.backend, operation, outcome, time.Since(began))
 		span.SetAttributes(attribute.String("passwordless.outcome", outcome))
@@ -45,10 +51,15 @@ func (o probe) call(ctx context.Context, operation string) (context.Context, fun
 
 // outcomeOf tells an answer that is a refusal from a backend that cannot be asked.
 func outcomeOf(err error) string {
+	var answered interface{ ErrorCode() string } // by DynamoDB
+	throttled := errors.As(err, &answered)
+	if throttled {
+		_, throttled = retry.DefaultThrottleErrorCodes[answered.ErrorCode()]
+	}
 	switch {
 	case err == nil:
 		return "success"
-	case errors.Is(err, userpool.ErrThrottled):
+	case throttled, errors.Is(err, userpool.ErrThrottled):
 		return "throttled"
 	case errors.Is(err, userpool.ErrNotAuthorized), errors.Is(err, userpool.ErrSessionExpired), errors.Is(err, userpool.ErrUserExists),
 		errors.Is(err, userpool.ErrSignUpRefused), errors.Is(err, userpool.ErrAttributeInvalid), errors.Is(err, userpool.ErrCodeWrong),

@@ -6,8 +6,10 @@ package tables
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 )
 
@@ -25,13 +27,24 @@ type Client struct {
 	transactWrite call[dynamodb.TransactWriteItemsInput, dynamodb.TransactWriteItemsOutput]
 }
 
-// New makes a client.
+// attemptTimeout bounds one attempt, of which the SDK makes three: its own client waits for an answer without end.
+const attemptTimeout = 5 * time.Second
+
+// New makes a client. A configuration's own HTTP client keeps its own time limits, the SDK's gets one.
 func New(config aws.Config, options ...func(*dynamodb.Options)) *Client {
+	config.HTTPClient = bounded(config.HTTPClient)
 	c := dynamodb.NewFromConfig(config, options...)
 	return &Client{
 		get: c.GetItem, put: c.PutItem, update: c.UpdateItem, remove: c.DeleteItem, query: c.Query,
 		transactGet: c.TransactGetItems, transactWrite: c.TransactWriteItems,
 	}
+}
+
+func bounded(client aws.HTTPClient) aws.HTTPClient {
+	if c, ok := client.(*awshttp.BuildableClient); ok && c.GetTimeout() == 0 {
+		return c.WithTimeout(attemptTimeout)
+	}
+	return client
 }
 
 // GetItem is the operation of that name, as are the others.
