@@ -143,6 +143,7 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		r.MagicLink = new(MagicLink)
 		return unmarshalBlock(d, "magic_link", map[string]func() error{
 			"lifetime": func() error { return durationArgument(d, &r.MagicLink.Lifetime) },
+			"code":     func() error { r.MagicLink.Code = true; return noArgument(d) },
 		})
 	case "sms_step_up":
 		r.SMSStepUp = true

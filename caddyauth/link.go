@@ -237,6 +237,12 @@ func (v *portalVisit) refusedLink(ctx context.Context, flow Flow, link challenge
 	} else if known {
 		return failure{status: http.StatusGone, code: "link_used", cause: cause}
 	}
+	var by string
+	if finished, err := v.rt.recall(ctx, markFlow, flow.ID, &by); err != nil {
+		return err
+	} else if finished { // by the code beside it, or by an earlier one of its links
+		return failure{status: http.StatusGone, code: "link_used", cause: cause}
+	}
 	var sent time.Time
 	if known, err := v.rt.recall(ctx, markSent, accountBucket(flow.Email), &sent); err != nil {
 		return err

@@ -145,6 +145,7 @@ var portalRoutes = map[string]route{
 	"passkey/sign-in":         {post: (*portalVisit).postPasskeySignIn, script: true},
 	"check-mail":              {get: (*portalVisit).getCheckMail},
 	"check-mail/resend":       {post: (*portalVisit).postResend},
+	"check-mail/code":         {post: (*portalVisit).postMailCode, script: true},
 	"check-mail/status":       {get: (*portalVisit).getMailStatus, script: true},
 	"step-up":                 {get: (*portalVisit).getStepUp},
 	"step-up/link":            {post: (*portalVisit).postStepUpLink},

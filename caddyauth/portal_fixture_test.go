@@ -62,7 +62,7 @@ func newPortal(t *testing.T, change ...func(*Realm, *Portal)) *portalTest {
 	core, logs := observer.New(zapcore.DebugLevel)
 	p := &portalTest{T: t, clock: sessiontest.NewClock(), storage: sessiontest.NewStorage(), store: passkeytest.NewStore(), logs: logs, key: key}
 	p.pool = &fakePool{
-		p: p, sessions: map[string]poolUser{}, offered: map[string]string{}, links: map[string]poolUser{},
+		p: p, sessions: map[string]poolUser{}, offered: map[string]string{}, links: map[string]poolUser{}, codes: map[string]*mailedCode{},
 		users: map[string]poolUser{anna: {annaSub, anna}, annaSub: {annaSub, anna}, bob: {bobSub, bob}, bobSub: {bobSub, bob}},
 	}
 	config := &Realm{

@@ -43,6 +43,8 @@ type fakePool struct {
 	revoked  int
 	count    int
 	phones   fakePhones
+	codes    map[string]*mailedCode // by Session
+	lastCode string
 	answered map[string]string // client metadata of the last answer
 }
 
@@ -102,8 +104,19 @@ func (f *fakePool) Respond(_ context.Context, in userpool.Response) (userpool.Re
 		return f.respondSMS(user, in)
 	}
 	switch {
+	case challenge.IsCodeAnswer(in.Answer):
+		if again, err := f.checkCode(user, in); again != nil || err != nil {
+			return userpool.Result{Challenge: again}, err
+		}
 	case in.Answer == challenge.AnswerAuthParameters:
 		f.mails = append(f.mails, in)
+		if in.ClientMetadata[challenge.KeyMagicLinkCode] == "yes" {
+			if user.email != "" {
+				f.lastLink = f.p.newLink(user, f.p.clock.Now())
+				f.links[f.lastLink] = user
+			}
+			return userpool.Result{Challenge: f.awaitCode(user, f.newCode(user))}, nil
+		}
 		if user.email == "" {
 			return userpool.Result{Challenge: new(userpool.Challenge)}, nil
 		}

@@ -88,6 +88,11 @@ type Realm struct {
 type MagicLink struct {
 	// How long a link works, for user pools that we run ourselves (with Cognito the trigger decides). Default: 15m.
 	Lifetime caddy.Duration `json:"lifetime,omitempty"`
+
+	// Lets people type a short code from the mail where they asked for it, instead of opening the link there. It signs in who asked,
+	// so people can be talked into telling it to somebody else, which a link prevents. The triggers have to mail codes (with Cognito
+	// the variable MAGIC_LINK_CODE_ENABLED). Default: false.
+	Code bool `json:"code,omitempty"`
 }
 
 // SignUp says who may create an account.

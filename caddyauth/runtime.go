@@ -102,6 +102,7 @@ func (rt *realm) settings() RealmSettings {
 		Passkeys:         rt.config.passkeys,
 		LinkRedirectURIs: []string{link.String()},
 		LinkLifetime:     rt.config.linkLifetime(),
+		MagicLinkCode:    rt.config.MagicLink != nil && rt.config.MagicLink.Code,
 		SMSStepUp:        rt.config.SMSStepUp,
 		SignUpMode:       rt.config.SignUp.Mode,
 		SignUpDomains:    rt.config.SignUp.Domains,

@@ -227,15 +227,19 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 			return err
 		}
 	}
+	metadata := map[string]string{
+		challenge.KeySignInMethod:         string(challenge.MagicLink),
+		challenge.KeyRedirectURI:          redirect,
+		challenge.KeyAlreadyHaveMagicLink: "no",
+	}
+	if v.awaitsCode(flow) {
+		metadata[challenge.KeyMagicLinkCode] = "yes"
+	}
+	var asked userpool.Result
 	started, err := v.rt.pool.Initiate(ctx, username)
 	if err == nil {
-		_, err = v.rt.pool.Respond(ctx, userpool.Response{
-			Session: started.Session, Username: started.Username, Answer: challenge.AnswerAuthParameters,
-			ClientMetadata: map[string]string{
-				challenge.KeySignInMethod:         string(challenge.MagicLink),
-				challenge.KeyRedirectURI:          redirect,
-				challenge.KeyAlreadyHaveMagicLink: "no",
-			},
+		asked, err = v.rt.pool.Respond(ctx, userpool.Response{
+			Session: started.Session, Username: started.Username, Answer: challenge.AnswerAuthParameters, ClientMetadata: metadata,
 		})
 	}
 	// A refusal is no news for whoever asks: it would tell which accounts exist.
@@ -244,6 +248,9 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 	}
 	if err != nil {
 		v.rt.logger.Info("the pool did not send a link", zap.Error(err), zap.String("reference", reference(v.r)))
+	}
+	if err := v.expectCode(ctx, flow, asked, started.Username); err != nil {
+		return err
 	}
 	return v.rt.remember(ctx, markSent, accountBucket(flow.Email), v.rt.now(), flowLifetime)
 }
@@ -285,6 +292,7 @@ func (v *portalVisit) getCheckMail() error {
 		Flow: v.r.URL.Query().Get("flow"), Email: flow.Email, Notice: notice,
 		ResendAfter: seconds(max(0, resendAfter-max(0, v.rt.now().Sub(flow.Issued)))),
 		StepUp:      flow.linked(),
+		Code:        v.awaitsCode(flow),
 	})
 }
 

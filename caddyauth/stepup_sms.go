@@ -18,8 +18,6 @@ import (
 
 const (
 	stepUpSMSPurpose = "sms step-up"
-	// codeLifetime bounds how long a code is tried; the pool's Session, which lives 3 to 15 minutes, usually ends it before.
-	codeLifetime = 15 * time.Minute
 	// codeTries is how many wrong answers the triggers take for one code.
 	codeTries = 3
 )

@@ -50,6 +50,7 @@ type CheckMailPage struct {
 	ResendAfter int    // seconds
 	Notice      string // code, or ""
 	StepUp      bool   // for somebody who is signed in: no other address, and this browser only
+	Code        bool   // the mail has a code, too, that can be typed here
 }
 
 // StepUpPage asks somebody who is signed in to prove once more who they are, by the ways that are asked for and that they have.

@@ -36,6 +36,7 @@ func samples() map[string]Page {
 		"check-mail":    CheckMailPage{Flow: "f1", Email: "ada@example.com", ResendAfter: 42},
 		"check-again":   CheckMailPage{Flow: "f1", Email: "ada@example.com", Notice: "link_sent"},
 		"check-step-up": CheckMailPage{Flow: "f1", Email: "ada@example.com", ResendAfter: 42, StepUp: true},
+		"check-code":    CheckMailPage{Flow: "f1", Email: "ada@example.com", ResendAfter: 42, Code: true},
 		"step-up":       StepUpPage{Flow: "f1", Application: "app.example.com", Account: "ada@example.com", Passkey: true, SMS: true, Link: true},
 		"step-up-link":  StepUpPage{Flow: "f1", Account: "ada@example.com", Transaction: "order 17", Link: true, Instead: true, Error: "unavailable", Reference: "0190a7c2"},
 		"step-up-none":  StepUpPage{Flow: "f1", Application: "app.example.com", Account: "ada@example.com"},

@@ -1,5 +1,5 @@
 // Check your e-mail: counts down to sending again, and moves on when the link was used in this browser.
-import { base, byId, say, texts } from "./page.js";
+import { base, busy, byId, call, say, tell, texts } from "./page.js";
 
 const first = 3000, slowest = 15000, giveUp = 30 * 60 * 1000; // ms
 const began = Date.now();
@@ -51,6 +51,23 @@ function end(message) {
 	say(message);
 }
 
+// checkCode signs in with the code of the mail; where it is wrong, the link still works.
+async function checkCode() {
+	try {
+		const { location: next } = await call(`${base}check-mail/code`, { flow: texts.flow, code: byId("code").value });
+		over = true;
+		window.location.assign(next);
+	} catch (error) {
+		tell(error);
+		byId("code").select();
+		byId("code").focus();
+	}
+}
+
+byId("code-form")?.addEventListener("submit", (event) => {
+	event.preventDefault();
+	busy(byId("verify-code"), checkCode);
+});
 document.addEventListener("visibilitychange", () => {
 	if (document.hidden) return;
 	pause = first;
