@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, writeUntilKilled(path))
 		os.Exit(1)
 	}
+	if os.Getenv(inboxChild) != "" {
+		fmt.Fprintln(os.Stderr, serveInboxOf(os.Stdin, os.Stdout))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

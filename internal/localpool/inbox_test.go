@@ -73,6 +73,21 @@ func TestInboxEscapes(t *testing.T) {
 	}
 }
 
+// Attack: a mail connects to its sender's host when it is looked at, which no policy forbids. The tests with a browser try it in earnest.
+func TestInboxMailConnectsToNobody(t *testing.T) {
+	for html, want := range map[string]string{
+		`<p>Hi<link rel="preconnect" href="https://x.example">`: `<base target="_blank"><p>Hi<not-link rel="preconnect" href="https://x.example">`,
+		`<LiNk/href=//x.example rel=dns-prefetch>`:              `<base target="_blank"><not-LiNk/href=//x.example rel=dns-prefetch>`,
+		`<iframe srcdoc="&lt;link rel=preconnect>"></iframe>`:   `<base target="_blank"><not-iframe srcdoc="&lt;link rel=preconnect>"></iframe>`,
+		`<a href="https://x.example">A link</a>`:                `<base target="_blank"><a href="https://x.example">A link</a>`,
+		``:                                                      ``,
+	} {
+		if got := frameOf(html); got != want {
+			t.Errorf("%s became %s", html, got)
+		}
+	}
+}
+
 // Attack: a web page points a name of its own at 127.0.0.1 and reads the sign-in links (DNS rebinding).
 func TestInboxHost(t *testing.T) {
 	b := newInbox(newClock().now)
