@@ -1,6 +1,7 @@
 package caddyauth
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/base64"
@@ -197,9 +198,17 @@ func (v *portalVisit) setSession(s session.Session) error {
 
 // sealState seals what a page carries for one ceremony.
 func (rt *realm) sealState(purpose string, state any) (string, error) {
+	return rt.sealPadded(purpose, state, 0)
+}
+
+// sealPadded is sealState at a least size in bytes: what is sealed has the same length, whatever is inside.
+func (rt *realm) sealPadded(purpose string, state any, size int) (string, error) {
 	plaintext, err := json.Marshal(state)
 	if err != nil {
 		return "", err
+	}
+	if missing := size - len(plaintext); missing > 0 {
+		plaintext = append(plaintext, bytes.Repeat([]byte(" "), missing)...) // white space, to JSON
 	}
 	return rt.sessions.Keys.Seal(session.Binding{Purpose: purpose, Realm: rt.name, Host: rt.portal.Host}, plaintext)
 }

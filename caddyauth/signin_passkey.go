@@ -21,6 +21,9 @@ const (
 	passkeyPurpose = "passkey sign-in"
 	// passkeyLifetime is how long a page may offer a challenge: conditional mediation outlives the 2 minutes of a prompt.
 	passkeyLifetime = 15 * time.Minute
+	// namedStateSize is what an answer to a typed address carries, in bytes before sealing: enough for the longest Session (2048), user name
+	// and address, so that its length tells nothing of the account.
+	namedStateSize = 3072
 	// acceptedLifetime is how long the pool may take to answer an assertion that was checked here.
 	acceptedLifetime = 2 * time.Minute
 )
@@ -47,11 +50,16 @@ type passkeyOptions struct {
 // usernameless makes a challenge that any passkey of the relying party may answer. It is sealed into the page and written nowhere
 // until an assertion for it has been checked.
 func (v *portalVisit) usernameless(flow Flow) (passkey.RequestOptions, string, error) {
+	return v.usernamelessAt(flow, 0)
+}
+
+// usernamelessAt is usernameless with a state of a least size in bytes.
+func (v *portalVisit) usernamelessAt(flow Flow, size int) (passkey.RequestOptions, string, error) {
 	value, err := passkey.NewChallenge(v.rt.rand)
 	if err != nil {
 		return passkey.RequestOptions{}, "", err
 	}
-	state, err := v.rt.sealState(passkeyPurpose, passkeyState{Challenge: value, Browser: flow.Browser, Issued: v.rt.now()})
+	state, err := v.rt.sealPadded(passkeyPurpose, passkeyState{Challenge: value, Browser: flow.Browser, Issued: v.rt.now()}, size)
 	if err != nil {
 		return passkey.RequestOptions{}, "", fmt.Errorf("sealing a challenge: %w", err)
 	}
@@ -75,7 +83,7 @@ func (v *portalVisit) postPasskeyOptions() error {
 		if err := v.limitCeremony(""); err != nil {
 			return err
 		}
-		return v.answerUsernameless(flow)
+		return v.answerUsernameless(flow, 0)
 	}
 	email, ok := parseAddress(in.Email)
 	if !ok {
@@ -88,19 +96,19 @@ func (v *portalVisit) postPasskeyOptions() error {
 	defer cancel()
 	started, err := v.rt.pool.Initiate(ctx, email)
 	if errors.Is(err, userpool.ErrNotAuthorized) {
-		return v.answerUsernameless(flow) // the same shape for everybody
+		return v.answerUsernameless(flow, namedStateSize) // the same shape for everybody
 	}
 	if err != nil {
 		return err
 	}
 	offered, err := challenge.ParsePasskeyOptions(started.Parameters[challenge.ParamFIDO2Options])
 	if err != nil || offered.Challenge == "" {
-		return v.answerUsernameless(flow)
+		return v.answerUsernameless(flow, namedStateSize)
 	}
-	state, err := v.rt.sealState(passkeyPurpose, passkeyState{
+	state, err := v.rt.sealPadded(passkeyPurpose, passkeyState{
 		Challenge: offered.Challenge, Browser: flow.Browser, Issued: v.rt.now(),
 		Session: started.Session, Username: started.Username, Email: email,
-	})
+	}, namedStateSize)
 	if err != nil {
 		return fmt.Errorf("sealing a challenge: %w", err)
 	}
@@ -117,8 +125,8 @@ func (v *portalVisit) postPasskeyOptions() error {
 	return v.json(http.StatusOK, passkeyOptions{options, state})
 }
 
-func (v *portalVisit) answerUsernameless(flow Flow) error {
-	options, state, err := v.usernameless(flow)
+func (v *portalVisit) answerUsernameless(flow Flow, size int) error {
+	options, state, err := v.usernamelessAt(flow, size)
 	if err != nil {
 		return err
 	}
