@@ -2,6 +2,7 @@ package caddyauth
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -148,6 +149,8 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "sms_step_up":
 		r.SMSStepUp = true
 		return noArgument(d)
+	case "remembered_users":
+		return r.unmarshalRememberedUsers(d)
 	case "sign_up":
 		return r.unmarshalSignUp(d)
 	case "session":
@@ -180,8 +183,24 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "templates":
 		return stringArgument(d, &r.Templates)
 	default:
-		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, passkeys, magic_link, sms_step_up, sign_up, session, branding or templates", option)
+		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, passkeys, magic_link, sms_step_up, remembered_users, sign_up, session, branding or templates", option)
 	}
+	return nil
+}
+
+func (r *Realm) unmarshalRememberedUsers(d *caddyfile.Dispenser) error {
+	var value string
+	if err := stringArgument(d, &value); err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(value)
+	if value == "off" {
+		n, err = 0, nil
+	}
+	if err != nil {
+		return d.Errf("remembered_users takes off or a number up to %d, not %q", maxRememberedUsers, value)
+	}
+	r.RememberedUsers = &n
 	return nil
 }
 

@@ -141,6 +141,7 @@ type route struct {
 var portalRoutes = map[string]route{
 	"":                        {get: (*portalVisit).getSignIn},
 	"sign-in":                 {get: (*portalVisit).getSignIn, post: (*portalVisit).postSignIn},
+	"people/forget":           {post: (*portalVisit).postForget, script: true},
 	"passkey/options":         {post: (*portalVisit).postPasskeyOptions, script: true},
 	"passkey/sign-in":         {post: (*portalVisit).postPasskeySignIn, script: true},
 	"check-mail":              {get: (*portalVisit).getCheckMail},

@@ -99,7 +99,7 @@ func newPortal(t *testing.T, change ...func(*Realm, *Portal)) *portalTest {
 		pool: p.pool, verifier: verifier, credentials: p.store, notifier: &p.told,
 		ceremonies: &passkey.Ceremonies{Settings: config.passkeys, Store: p.store, Now: p.clock.Now},
 		sessions:   manager, pages: pages, logger: zap.New(core), now: p.clock.Now, rand: rand.Reader,
-		sessionCookie: session.SessionCookie(true), nonceCookie: session.NonceCookie(true), browserCookie: session.BrowserCookie(true),
+		sessionCookie: session.SessionCookie(true), nonceCookie: session.NonceCookie(true), browserCookie: session.BrowserCookie(true), peopleCookie: session.PeopleCookie(true),
 	}
 	app := &App{Realms: map[string]*Realm{DefaultRealm: config}, opened: map[string]*realm{DefaultRealm: p.rt}}
 	if err := portal.bind(app); err != nil {

@@ -66,6 +66,10 @@ type Realm struct {
 	// Who may sign up. Default: nobody.
 	SignUp *SignUp `json:"sign_up,omitempty"`
 
+	// How many people the sign-in page of one browser offers by their address, because they signed in there before; 0 to 5. They are kept
+	// in a sealed cookie of that browser alone, for 90 days, and each can be forgotten. Default: 3.
+	RememberedUsers *int `json:"remembered_users,omitempty"`
+
 	// How long people stay signed in.
 	Session *Session `json:"session,omitempty"`
 
@@ -252,6 +256,9 @@ func (r *Realm) parseSession() error {
 	}
 	if time.Duration(s.IdleTimeout) < time.Minute {
 		return errors.New("session: idle_timeout must be at least 1m")
+	}
+	if r.RememberedUsers != nil && (*r.RememberedUsers < 0 || *r.RememberedUsers > maxRememberedUsers) {
+		return fmt.Errorf("remembered_users: %d is not between 0 and %d", *r.RememberedUsers, maxRememberedUsers)
 	}
 	if r.MagicLink != nil && (r.MagicLink.Lifetime < 0 || time.Duration(r.MagicLink.Lifetime) > time.Hour) {
 		return errors.New("magic_link: lifetime must be between 1m and 1h")

@@ -37,7 +37,7 @@ type realm struct {
 	admin       PoolAdmin // may be nil
 	pages       *templates.Pages
 
-	sessionCookie, nonceCookie, browserCookie session.Cookie
+	sessionCookie, nonceCookie, browserCookie, peopleCookie session.Cookie
 
 	logger  *zap.Logger
 	metrics metrics
@@ -198,6 +198,7 @@ func (rt *realm) openSessions(ctx caddy.Context) error {
 	rt.sessionCookie = session.SessionCookie(rt.secure)
 	rt.nonceCookie = session.NonceCookie(rt.secure)
 	rt.browserCookie = session.BrowserCookie(rt.secure)
+	rt.peopleCookie = session.PeopleCookie(rt.secure)
 
 	watch, stop := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -94,7 +94,7 @@ func (v *portalVisit) signInPage(status int, flow Flow, email string, f failure)
 	}
 	page := templates.SignInPage{
 		Flow: sealed, Email: email, Challenge: string(encoded), State: state, Error: f.code,
-		SignUp: v.rt.config.signUpOpen(), Application: hostOf(flow.Host),
+		SignUp: v.rt.config.signUpOpen(), Application: hostOf(flow.Host), People: v.offeredPeople(),
 	}
 	if status >= http.StatusInternalServerError {
 		page.Reference = reference(v.r)
@@ -142,10 +142,7 @@ func (v *portalVisit) startAfresh(sealed, typed string, cause error) error {
 	if !errors.Is(cause, errFlowInvalid) && !errors.Is(cause, errFlowExpired) {
 		return cause
 	}
-	from, err := v.rt.openFlow(sealed)
-	if err != nil {
-		from = Flow{}
-	}
+	from, _ := v.rt.openFlow(sealed) // as far as it can be read
 	flow, err := v.newFlow(from)
 	if err != nil {
 		return err

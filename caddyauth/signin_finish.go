@@ -85,6 +85,9 @@ func (v *portalVisit) signIn(ctx context.Context, in acceptedProof) (location st
 	if err := v.setSession(s); err != nil {
 		return "", err
 	}
+	if err := v.rememberPerson(s, in.factor); err != nil {
+		return "", err
+	}
 	v.audit(happenedSignIn, "", append(whoIs(s), zap.String("factor", string(in.factor)), zap.String("application", in.flow.Host))...)
 	return location, nil
 }

@@ -41,6 +41,13 @@ type SignInPage struct {
 	Error       string // code of a notice, or ""
 	SignUp      bool   // new addresses are welcome
 	Reference   string // of the request that failed, or ""
+	People      []Person
+}
+
+// Person signed in with this browser before.
+type Person struct {
+	Email   string
+	Passkey bool // with a passkey, the last time
 }
 
 // CheckMailPage tells that a link is on its way and waits for it to be used.

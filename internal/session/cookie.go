@@ -26,10 +26,13 @@ func NonceCookie(secure bool) Cookie { return newCookie(ownMark+"nonce", secure)
 // BrowserCookie binds sign-in flows on the portal to one browser.
 func BrowserCookie(secure bool) Cookie { return newCookie(ownMark+"browser", secure) }
 
+// PeopleCookie remembers on the portal who signed in with one browser.
+func PeopleCookie(secure bool) Cookie { return newCookie(ownMark+"people", secure) }
+
 // ownNames are the names of all our cookies, secure and plain alike.
 var ownNames = []string{
-	SessionCookie(true).Name, NonceCookie(true).Name, BrowserCookie(true).Name,
-	SessionCookie(false).Name, NonceCookie(false).Name, BrowserCookie(false).Name,
+	SessionCookie(true).Name, NonceCookie(true).Name, BrowserCookie(true).Name, PeopleCookie(true).Name,
+	SessionCookie(false).Name, NonceCookie(false).Name, BrowserCookie(false).Name, PeopleCookie(false).Name,
 }
 
 func newCookie(name string, secure bool) Cookie {

@@ -102,6 +102,33 @@ async function withButton() {
 	}
 }
 
+// People who signed in here before: one press starts with their address, by the way they took the last time.
+function chosen(person, pressed) {
+	email.value = person.dataset.email;
+	if (person.dataset.passkey && supported()) return busy(pressed, withButton);
+	byId("sign-in").requestSubmit();
+}
+
+async function forget(person) {
+	try {
+		await call(`${base}people/forget`, { flow, email: person.dataset.email });
+	} catch (error) {
+		return tell(error);
+	}
+	const next = person.nextElementSibling ?? person.previousElementSibling;
+	person.remove();
+	if (!next) byId("people").hidden = true;
+	(next?.querySelector(".choose") ?? email).focus();
+}
+
+if (byId("people")) {
+	byId("people").hidden = false;
+	for (const person of document.querySelectorAll(".person")) {
+		person.querySelector(".choose").addEventListener("click", (event) => chosen(person, event.currentTarget));
+		person.querySelector(".forget").addEventListener("click", (event) => busy(event.currentTarget, () => forget(person)));
+	}
+}
+
 // A page that comes back out of the browser's cache has an old challenge and a busy button.
 addEventListener("pageshow", (event) => {
 	if (!event.persisted) return;

@@ -21,8 +21,13 @@ async function withPasskey() {
 			throw error;
 		}
 	} catch (error) {
-		tell(error);
+		failed(error);
 	}
+}
+
+// failed tells, but for a page that stood open too long: that one starts over.
+function failed(error) {
+	if (tell(error).code === "expired_flow") window.location.reload();
 }
 
 let sent; // the code that is awaited: {state}
@@ -42,7 +47,7 @@ async function sendCode() {
 		countDown(answer.resendAfter);
 		listen();
 	} catch (error) {
-		tell(error);
+		failed(error);
 	}
 }
 
