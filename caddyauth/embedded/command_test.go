@@ -38,7 +38,7 @@ func TestConversations(t *testing.T) {
 		Deadline: time.Now().Add(2 * time.Minute),
 		Cmds:     map[string]func(*testscript.TestScript, bool, []string){"serving": serving},
 		Setup: func(env *testscript.Env) error {
-			for _, name := range []string{"ADMIN", "PORT"} {
+			for _, name := range []string{"ADMIN", "PORT", "SECOND"} {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
 					return err

@@ -55,13 +55,18 @@ func crashLink(round string, n int) create.Link {
 	}
 }
 
+// crashUser is the address of somebody whom no other round knows.
+func crashUser(round string, n int) string {
+	return fmt.Sprintf("%s.%d@example.com", strings.ReplaceAll(round, " ", "."), n)
+}
+
 // crashUse is the use of a link by somebody new each time, so that no use passes for the retry of another.
 func crashUse(l create.Link, by string) verify.Use {
 	return verify.Use{UserNameHash: l.UserNameHash, SignatureHash: l.SignatureHash, By: by, At: time.Now()}
 }
 
-// writeUntilKilled moves a passkey's counter, uses links and stores values, all at once. Each line that it prints is one acknowledged
-// change.
+// writeUntilKilled moves a passkey's counter, uses links, and makes and disables users, all at once. Each line that it prints is one
+// acknowledged change.
 func writeUntilKilled(path string) error {
 	p, err := Open(crashConfig(path))
 	if err != nil {
@@ -83,6 +88,21 @@ func writeUntilKilled(path string) error {
 				return
 			}
 			fmt.Printf("counter %d\n", n)
+		}
+	}()
+	go func() {
+		for n := 0; ; n++ {
+			name := crashUser(round, n)
+			_, err := p.AddAccount(context.Background(), name)
+			if err == nil {
+				fmt.Printf("user %s\n", name)
+				_, err = p.SetAccountEnabled(context.Background(), name, false)
+			}
+			if err != nil {
+				failed <- err
+				return
+			}
+			fmt.Printf("disabled %s\n", name)
 		}
 	}()
 	for w := range crashWriters {
@@ -144,7 +164,7 @@ func runAndKill(t *testing.T, path string, after int) []string {
 }
 
 // Crash: the process dies by SIGKILL in the middle of its writes, again and again. Whatever it acknowledged is in the file, the file is
-// sound, a passkey's counter never goes back, and a used link stays used.
+// sound, a passkey's counter never goes back, a used link stays used, and who was disabled stays so.
 func TestKillNine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pool.db")
 	p, err := Open(crashConfig(path))
@@ -189,6 +209,18 @@ func checkAcknowledged(t *testing.T, p *Pool, lines []string, least uint32) uint
 		var n uint32
 		if _, err := fmt.Sscanf(line, "counter %d", &n); err == nil {
 			least = max(least, n)
+			continue
+		}
+		if name, found := strings.CutPrefix(line, "user "); found {
+			if _, err := p.Account(name); err != nil {
+				t.Errorf("%q: %v", line, err)
+			}
+			continue
+		}
+		if name, found := strings.CutPrefix(line, "disabled "); found {
+			if a, err := p.Account(name); err != nil || a.Enabled {
+				t.Errorf("%q: %+v, %v", line, a, err)
+			}
 			continue
 		}
 		var pid, at string
