@@ -102,7 +102,8 @@ func (rt *realm) sealFlow(f Flow) (string, error) {
 	return rt.sessions.Keys.Seal(rt.flowBinding(), plaintext)
 }
 
-// openFlow is the inverse of sealFlow. It fails with errFlowInvalid or errFlowExpired and then returns the zero Flow.
+// openFlow is the inverse of sealFlow. It fails with errFlowInvalid and the zero Flow, or with errFlowExpired and a Flow that says only
+// where the old one led, for a new one to begin with.
 func (rt *realm) openFlow(sealed string) (Flow, error) {
 	plaintext, err := rt.sessions.Keys.Open(rt.flowBinding(), sealed)
 	if err != nil {
@@ -114,7 +115,7 @@ func (rt *realm) openFlow(sealed string) (Flow, error) {
 	}
 	age := rt.now().Sub(f.Issued)
 	if age > flowLifetime || age < -maxClockSkew {
-		return Flow{}, errFlowExpired
+		return Flow{Return: f.Return, Fragment: f.Fragment, Host: f.Host, NonceHash: f.NonceHash}, errFlowExpired
 	}
 	return f, nil
 }

@@ -233,17 +233,26 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	}
 }
 
+// A sign-in page that stood open over lunch: nothing is to be typed again, and the way still leads where it led.
 func TestExpiredFlowStartsAfresh(t *testing.T) {
 	p := newPortal(t)
 	b := p.browser()
-	page := b.get("/auth/sign-in")
+	address := "/auth/sign-in?flow=" + url.QueryEscape(p.appFlow(appOrigin+"/reports?q=1"))
+	page := b.get(address)
 	p.clock.Advance(flowLifetime + time.Minute)
 	w := b.submit("/auth/sign-in", "flow", p.found(page, flowField), "email", anna)
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `value="`+anna+`"`) {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
-	if w := b.submit("/auth/sign-in", "flow", p.found(w, flowField), "email", anna); w.Code != http.StatusSeeOther {
-		t.Errorf("the new flow: %d %s", w.Code, w.Body)
+	for name, fresh := range map[string]*httptest.ResponseRecorder{"the form": w, "the page opened again": b.get(address)} {
+		flow := p.found(fresh, flowField)
+		if w := b.submit("/auth/sign-in", "flow", flow, "email", anna); w.Code != http.StatusSeeOther {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		opened, err := p.rt.openFlow(flow)
+		if err != nil || opened.Return != appOrigin+"/reports?q=1" || opened.Host != appOrigin || opened.NonceHash == "" {
+			t.Errorf("%s leads to %+v, %v", name, opened, err)
+		}
 	}
 }
 

@@ -21,6 +21,14 @@ const keyTransaction = "transactionId"
 // getStepUp asks somebody who is signed in to prove it once more. Who is not signs in first; who has done so a moment ago goes on.
 func (v *portalVisit) getStepUp() error {
 	from, err := v.rt.openFlow(v.r.URL.Query().Get("flow"))
+	if errors.Is(err, errFlowExpired) {
+		// Back to where it led, whose guard asks anew.
+		location, err := v.rt.flowURL("sign-in", from)
+		if err != nil {
+			return err
+		}
+		return v.seeOther(location)
+	}
 	if err != nil {
 		return err
 	}

@@ -199,8 +199,27 @@ func TestStepUpAnswersInTheWrongPlace(t *testing.T) {
 
 	p.clock.Advance(flowLifetime + time.Second)
 	p.wantError(b.call("/auth/step-up/passkey/options", map[string]string{"flow": one}), http.StatusBadRequest, "expired_flow")
-	if w := b.get(guards.String()); w.Code != http.StatusBadRequest {
-		t.Errorf("an expired flow: %d", w.Code)
+	if w := b.get(guards.String()); !strings.HasPrefix(w.Header().Get("Location"), "/auth/sign-in?flow=") {
+		t.Errorf("an expired flow: %d to %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+// A step-up page that stood open over lunch leads back to where it led, and the guard there asks anew.
+func TestExpiredStepUpStartsAfresh(t *testing.T) {
+	p := newPortal(t)
+	b, s, _ := p.annaWithPasskey()
+	old, err := p.rt.sealFlow(Flow{
+		Return: appOrigin + "/reports?q=1", Host: appOrigin, NonceHash: "nonce", Issued: p.clock.Now().Add(-flowLifetime - time.Minute),
+		StepUp: &StepUp{MaxAge: time.Minute, Subject: s.Subject, Session: session.PublicID(s)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := b.get("/auth/step-up?flow=" + url.QueryEscape(old))
+	w = b.get(w.Header().Get("Location"))
+	taken := p.handedOff(w.Header().Get("Location"))
+	if taken.Host != appOrigin || taken.Location != "/reports?q=1" {
+		t.Errorf("it leads to %q, %+v", w.Header().Get("Location"), taken)
 	}
 }
 
