@@ -13,7 +13,7 @@ import (
 //	tn "id" count           a message in the plural form for count
 //	notice "code"           the text of a code
 //	first "id" "id" …       the first message that exists
-//	lang, brand, logo, base, path "sign-in" "flow" .Flow, asset "style.css", brandcss
+//	lang, brand, logo, base, asset "style.css", brandcss
 //	utc, rfc3339            a time as text
 //	device                  a User-Agent, shortened
 //	linkable                the applications' origins that can be opened

@@ -3,6 +3,7 @@ package templates
 import (
 	"bytes"
 	"errors"
+	"os"
 	"reflect"
 	"regexp"
 	"strings"
@@ -163,6 +164,8 @@ func TestNewRefuses(t *testing.T) {
 		"logo by two slashes":               {Branding: Branding{LogoURL: "//cdn.example/logo.svg"}},
 		"page does not parse":               {Directory: fstest.MapFS{"sign-in.html": {Data: []byte(`{{define "main"}}{{if}}{{end}}`)}}},
 		"page asks for what does not exist": {Directory: fstest.MapFS{"link.html": {Data: []byte(`{{define "main"}}{{.Nothing}}{{end}}`)}}},
+		"a mistake where there is a list":   {Directory: fstest.MapFS{"sign-in.html": {Data: []byte(`{{define "main"}}{{range .People}}{{.Nothing}}{{end}}{{end}}`)}}},
+		"a mistake in what is rarely shown": {Directory: fstest.MapFS{"step-up.html": {Data: []byte(`{{define "main"}}{{if .Instead}}{{t "no.such"}}{{end}}{{end}}`)}}},
 		"page names no message":             {Directory: fstest.MapFS{"link.html": {Data: []byte(`{{define "main"}}{{t "no.such"}}{{end}}`)}}},
 		"layout does not parse":             {Directory: fstest.MapFS{"layout.html": {Data: []byte(`{{`)}}},
 	} {
@@ -234,5 +237,50 @@ func BenchmarkRenderSignIn(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_ = render(b, pages, "de-AT,de;q=0.9,en;q=0.5", page)
+	}
+}
+
+// Operators who write pages of their own find every field of every page in the documentation, and its example is a page.
+func TestPagesAreDocumented(t *testing.T) {
+	raw, err := os.ReadFile("../docs/templates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	section := func(title string) string {
+		_, rest, found := strings.Cut(text, "### `"+title+"`\n")
+		if !found {
+			t.Errorf("%s is not documented", title)
+		}
+		rest, _, _ = strings.Cut(rest, "\n### ")
+		return rest
+	}
+	check := func(title string, of reflect.Type) {
+		documented := section(title)
+		if of.NumField() != strings.Count(documented, "\n| `") {
+			t.Errorf("%s has %d fields, %d are documented", title, of.NumField(), strings.Count(documented, "\n| `"))
+		}
+		for i := range of.NumField() {
+			if !strings.Contains(documented, "| `"+of.Field(i).Name+"` | `") {
+				t.Errorf("%s: %s is not documented", title, of.Field(i).Name)
+			}
+		}
+	}
+	for _, page := range allPages {
+		check(page.page()+".html", reflect.TypeOf(page))
+	}
+	for title, row := range map[string]any{"Person": Person{}, "PasskeyRow": PasskeyRow{}, "SessionRow": SessionRow{}} {
+		check(title, reflect.TypeOf(row))
+	}
+	_, example, _ := strings.Cut(text, "```html\n")
+	example, _, _ = strings.Cut(example, "```")
+	pages := newPages(t, Options{Branding: Branding{Name: "Example Corp"}, Directory: fstest.MapFS{"signed-out.html": {Data: []byte(example)}}})
+	if html := render(t, pages, "en", SignedOutPage{}); !strings.Contains(html, "See you soon at Example Corp.") || !strings.Contains(html, `href="/auth/sign-in"`) {
+		t.Errorf("the example renders %s", html)
+	}
+	for name := range new(Pages).functions("en") {
+		if !strings.Contains(text, "`"+name) {
+			t.Errorf("the function %s is not documented", name)
+		}
 	}
 }

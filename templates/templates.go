@@ -51,7 +51,7 @@ var ErrOptions = errors.New("templates")
 
 var accentPattern = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
-// New parses all pages in all languages and renders each once, so that a mistake in an operator's file is found here and not when
+// New parses all pages in all languages and renders each, empty and filled, so that a mistake in an operator's file is found here and not when
 // somebody signs in. Errors wrap [ErrOptions].
 func New(o Options) (*Pages, error) {
 	if o.Base == "" {
@@ -75,8 +75,10 @@ func New(o Options) (*Pages, error) {
 		p.byLang[lang] = pages
 	}
 	for _, page := range allPages {
-		if err := p.Render(io.Discard, "en", page); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+		for _, data := range []Page{page, filled(page)} {
+			if err := p.Render(io.Discard, "en", data); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+			}
 		}
 	}
 	return p, nil
