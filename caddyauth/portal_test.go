@@ -240,9 +240,12 @@ func TestExpiredFlowStartsAfresh(t *testing.T) {
 	address := "/auth/sign-in?flow=" + url.QueryEscape(p.appFlow(appOrigin+"/reports?q=1"))
 	page := b.get(address)
 	p.clock.Advance(flowLifetime + time.Minute)
-	w := b.submit("/auth/sign-in", "flow", p.found(page, flowField), "email", anna)
+	w := b.submit("/auth/sign-in", "flow", p.found(page, flowField), "email", anna, "fragment", "q3")
 	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), `value="`+anna+`"`) {
 		t.Fatalf("got %d %s", w.Code, w.Body)
+	}
+	if again, err := p.rt.openFlow(p.found(w, flowField)); err != nil || again.Fragment != "q3" {
+		t.Errorf("the fragment is lost: %+v, %v", again, err)
 	}
 	for name, fresh := range map[string]*httptest.ResponseRecorder{"the form": w, "the page opened again": b.get(address)} {
 		flow := p.found(fresh, flowField)

@@ -143,6 +143,7 @@ func (v *portalVisit) startAfresh(sealed, typed string, cause error) error {
 		return cause
 	}
 	from, _ := v.rt.openFlow(sealed) // as far as it can be read
+	from.Fragment = fragmentOf(v.r.PostForm.Get("fragment"), from.Fragment)
 	flow, err := v.newFlow(from)
 	if err != nil {
 		return err
