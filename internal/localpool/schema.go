@@ -11,7 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// schemaVersion is raised when older programs could misread the file. Open migrates older files and refuses newer ones.
+// schemaVersion is raised when older programs could misread the file. A file of a newer version is refused; there is no older one.
 const schemaVersion = 1
 
 // The buckets of the file. Everything but meta holds items (see putItem).
