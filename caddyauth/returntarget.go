@@ -11,7 +11,7 @@ import (
 
 // allowedReturn checks an absolute return target: https (or http on loopback) on the portal's own origin or a listed
 // application. Anything that two URL parsers could read differently is refused: control characters, white space,
-// backslashes, userinfo, and a path that begins with more than one slash.
+// backslashes, userinfo, hosts that are not in ASCII, and a path that begins with more than one slash.
 func (rt *realm) allowedReturn(raw string) (*url.URL, error) {
 	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) {
 		return nil, fmt.Errorf("the return target has characters a URL cannot have")
@@ -22,6 +22,9 @@ func (rt *realm) allowedReturn(raw string) (*url.URL, error) {
 	}
 	if u.User != nil || u.Opaque != "" || u.Host == "" || strings.HasPrefix(u.Path, "//") || strings.HasPrefix(u.EscapedPath(), "//") {
 		return nil, fmt.Errorf("the return target is not a plain URL")
+	}
+	if strings.ContainsFunc(u.Host, func(r rune) bool { return r > '~' }) {
+		return nil, fmt.Errorf("the return target's host is not in ASCII")
 	}
 	o, err := originOf(u)
 	if err != nil {
