@@ -208,6 +208,7 @@ func inboxWith(t *testing.T, mail string) string {
 	binary := filepath.Join(t.TempDir(), "localpool.test")
 	build := exec.Command("go", "test", "-c", "-o", binary, "./internal/localpool")
 	build.Dir = ".."
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as bin/caddy is built, whose packages need not be compiled again
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building the tests of the pool: %v\n%s", err, out)
 	}
