@@ -7,6 +7,7 @@ import (
 	"flag"
 	"log"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -15,16 +16,17 @@ func main() {
 	log.SetPrefix("legacy: ")
 	listen := flag.String("listen", "127.0.0.1:9000", "address to listen on")
 	account := flag.String("account", "http://localhost:8080/auth/account", "address of the account page, for a link")
+	hosts := flag.String("host", "", "host names, separated by commas, that it answers to beside the loopback ones")
 	flag.Parse()
-	if err := serve(*listen, *account); err != nil {
+	if err := serve(*listen, *account, strings.Split(*hosts, ",")); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(address, account string) error {
+func serve(address, account string, hosts []string) error {
 	server := &http.Server{
 		Addr:              address,
-		Handler:           newHandler(account, time.Now),
+		Handler:           onlyHosts(hosts, newHandler(account, time.Now)),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      30 * time.Second,
