@@ -29,7 +29,7 @@ var (
 	happenedSignOut         = happening{done: "signed_out"}
 	happenedSignOutAll      = happening{done: "signed_out_everywhere"}
 	happenedSessionEnded    = happening{done: "session_ended"}
-	happenedSessionRefused  = happening{failed: "refresh_failed"}
+	happenedRefresh         = happening{"refreshed", "refresh_failed"}
 	happenedAccess          = happening{failed: "access_denied"}
 	happenedPasskeyAdded    = happening{"passkey_added", "passkey_add_failed"}
 	happenedPasskeyDeleted  = happening{"passkey_deleted", "passkey_delete_failed"}
@@ -38,14 +38,15 @@ var (
 	happenedPhoneVerified   = happening{"phone_verified", "phone_verification_failed"}
 	happenedPhoneRemoved    = happening{"phone_removed", "phone_removal_failed"}
 	happenedCrossOrigin     = happening{failed: "cross_origin_refused"}
+	happenedLimit           = happening{failed: "limited"}
 )
 
 // happenings are all of them, for the documentation's test.
 var happenings = []happening{
 	happenedSignUp, happenedSignIn, happenedSingleSignOn, happenedLink, happenedStepUp, happenedCode, happenedReauthenticated,
-	happenedSignOut, happenedSignOutAll, happenedSessionEnded, happenedSessionRefused, happenedAccess,
+	happenedSignOut, happenedSignOutAll, happenedSessionEnded, happenedRefresh, happenedAccess,
 	happenedPasskeyAdded, happenedPasskeyDeleted, happenedPasskeyRenamed,
-	happenedPhoneChanged, happenedPhoneVerified, happenedPhoneRemoved, happenedCrossOrigin,
+	happenedPhoneChanged, happenedPhoneVerified, happenedPhoneRemoved, happenedCrossOrigin, happenedLimit,
 }
 
 // eventPrefix goes before the names in Caddy's events.

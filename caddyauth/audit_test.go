@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,11 +13,13 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/userpool"
 )
 
 // Who signed in, how, from where, into what, and under which reference the access log has the request.
@@ -119,54 +122,165 @@ func TestAccessDeniedIsRecorded(t *testing.T) {
 	}
 }
 
+// Tokens are refreshed for whoever waits, so the line names the person alone.
+func TestRefreshIsRecorded(t *testing.T) {
+	p := newPortal(t)
+	p.rt.pool = renewing{p.pool}
+	if _, err := (poolRefresher{p.rt}).Refresh(t.Context(), "a refresh token"); err != nil {
+		t.Fatal(err)
+	}
+	lines := p.logs.FilterMessage("refreshed").All()
+	if len(lines) != 1 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	got := lines[0].ContextMap()
+	if got["subject"] != annaSub || got["email"] != anna || got["outcome"] != "success" {
+		t.Errorf("got %v", got)
+	}
+	for field, value := range got {
+		if text, ok := value.(string); ok && (strings.Contains(text, "refresh token") || strings.Contains(text, "eyJ")) {
+			t.Errorf("%s has a token", field)
+		}
+	}
+}
+
+// renewing gives new tokens for any refresh token.
+type renewing struct{ *fakePool }
+
+func (r renewing) Refresh(context.Context, string) (userpool.Tokens, error) {
+	return r.p.tokens(poolUser{annaSub, anna}, r.p.clock.Now()), nil
+}
+
+// Attack: try passkeys without end. The operator sees from where.
+func TestLimitIsRecorded(t *testing.T) {
+	p := newPortal(t)
+	b := p.browser()
+	flow := b.found(b.get("/auth/sign-in"), flowField)
+	for b.call("/auth/passkey/options", map[string]string{"flow": flow}).Code == http.StatusOK {
+		continue
+	}
+	lines := p.logs.FilterMessage("limited").All()
+	if len(lines) != 1 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	got := lines[0].ContextMap()
+	if got["reason"] != "too_many" || got["path"] != "/auth/passkey/options" || got["address"] != "192.0.2.1" || got["outcome"] != "failure" {
+		t.Errorf("got %v", got)
+	}
+}
+
 var (
 	documentedEvent = regexp.MustCompile("(?m)^\\| `([a-z_]+)`(?:, `([a-z_]+)`)? \\|")
+	quotedName      = regexp.MustCompile("`([a-z_]+)`")
 	usedReason      = regexp.MustCompile(`reason: +"([a-z_]+)"`)
+	usedCode        = regexp.MustCompile(`\bcode: +"([a-z_]+)"|(?:audit|record)\(\w+, "([a-z_]+)"`)
+	described       = regexp.MustCompile(`fqName: "([a-z_]+)".*variableLabels: \{([a-z_,]+)\}`)
 )
 
-// The documentation names every happening, every metric and every reason of a guard, and none that is not there.
+// The documentation names every happening, every metric and every reason, and no happening or metric that is not there.
 func TestObservabilityIsDocumented(t *testing.T) {
-	text, err := os.ReadFile("../docs/observability.md")
+	file, err := os.ReadFile("../docs/observability.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(string(text), "## Audit log")
-	table, _, _ = strings.Cut(table, "\nFurther fields")
+	text := string(file)
 	var documented, known []string
-	for _, m := range documentedEvent.FindAllStringSubmatch(table, -1) {
+	for _, m := range documentedEvent.FindAllStringSubmatch(part(t, text, "## Audit log", "Further fields"), -1) {
 		documented = append(documented, m[1:]...)
 	}
 	for _, h := range happenings {
 		known = append(known, h.done, h.failed)
 	}
+	wantSame(t, "happenings", documented, known)
+	wantSame(t, "metrics", documentedMetrics(part(t, text, "## Metrics", "A request that passes")), describedMetrics())
+	var codes, reasons []string
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range sources {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range usedCode.FindAllStringSubmatch(string(source), -1) {
+			codes = append(codes, m[1]+m[2])
+		}
+		for _, m := range usedReason.FindAllStringSubmatch(string(source), -1) {
+			reasons = append(reasons, m[1])
+		}
+	}
+	if len(codes) == 0 || len(reasons) == 0 {
+		t.Fatal("the sources have no reasons: the patterns are stale")
+	}
+	wantDocumented(t, part(t, text, "Reasons of failures", "Everything else"), codes)
+	wantDocumented(t, part(t, text, "A request that passes", "Outcomes of calls"), reasons)
+}
+
+// part is the text between two marks.
+func part(t *testing.T, text, from, to string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(text, from)
+	section, _, ended := strings.Cut(rest, to)
+	if !found || !ended {
+		t.Fatalf("the documentation has no part from %q to %q", from, to)
+	}
+	return section
+}
+
+func wantSame(t *testing.T, what string, documented, known []string) {
+	t.Helper()
 	for _, list := range []*[]string{&documented, &known} {
 		*list = slices.DeleteFunc(*list, func(s string) bool { return s == "" })
 		slices.Sort(*list)
 	}
 	if !slices.Equal(documented, known) {
-		t.Errorf("documented: %q\nrecorded:   %q", documented, known)
+		t.Errorf("%s documented: %q\nin the code: %q", what, documented, known)
 	}
-	files, err := os.ReadDir(".")
-	if err != nil {
-		t.Fatal(err)
+}
+
+func wantDocumented(t *testing.T, section string, used []string) {
+	t.Helper()
+	for _, word := range used {
+		if !strings.Contains(section, "`"+word+"`") {
+			t.Errorf("%s is a reason and not documented", word)
+		}
 	}
-	for _, file := range files {
-		if !strings.HasSuffix(file.Name(), ".go") || strings.HasSuffix(file.Name(), "_test.go") {
+}
+
+// documentedMetrics are the rows of the table: name and labels.
+func documentedMetrics(section string) (found []string) {
+	for line := range strings.Lines(section) {
+		columns := strings.Split(line, "|")
+		if len(columns) < 4 || !strings.Contains(columns[1], "`") {
 			continue
 		}
-		source, err := os.ReadFile(file.Name())
-		if err != nil {
-			t.Fatal(err)
+		var words []string
+		for _, m := range quotedName.FindAllStringSubmatch(columns[1]+columns[2], -1) {
+			words = append(words, m[1])
 		}
-		for _, m := range usedReason.FindAllStringSubmatch(string(source), -1) {
-			if !strings.Contains(string(text), "`"+m[1]+"`") {
-				t.Errorf("%s refuses for the reason %s, which is not documented", file.Name(), m[1])
-			}
-		}
+		found = append(found, strings.Join(words, " "))
 	}
-	for _, name := range []string{"passwordless_events_total", "passwordless_guard_requests_total", "passwordless_backend_duration_seconds"} {
-		if !strings.Contains(string(text), "`"+name+"`") {
-			t.Errorf("%s is not documented", name)
-		}
+	return found
+}
+
+// describedMetrics are those that Prometheus gets.
+func describedMetrics() (found []string) {
+	descriptions := make(chan *prometheus.Desc, len(collectors))
+	for _, c := range collectors {
+		c.Describe(descriptions)
 	}
+	close(descriptions)
+	for d := range descriptions {
+		m := described.FindStringSubmatch(d.String())
+		if m == nil {
+			found = append(found, d.String())
+			continue
+		}
+		found = append(found, m[1]+" "+strings.ReplaceAll(m[2], ",", " "))
+	}
+	return found
 }

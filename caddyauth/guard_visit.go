@@ -166,7 +166,7 @@ func (v *visit) refresh(ctx context.Context, s session.Session) (session.Session
 		return refreshed, nil
 	case errors.Is(err, session.ErrRefused), errors.Is(err, session.ErrDenied) && !errors.Is(err, session.ErrUnavailable),
 		errors.Is(err, session.ErrExpired), errors.Is(err, session.ErrInvalid):
-		v.rt.record(happenedSessionRefused, "refused", append(whoIs(s), zap.String("application", v.origin))...)
+		v.rt.record(happenedRefresh, "refused", append(whoIs(s), zap.String("application", v.origin))...)
 		return session.Session{}, &refusal{status: http.StatusUnauthorized, reason: "refresh_refused", detail: "your session has ended; sign in again"}
 	case v.rt.now().Before(s.AccessExpires):
 		v.logger.Warn("could not refresh a session; it is served until its access token expires", zap.Error(err))

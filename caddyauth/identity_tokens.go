@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
 	"github.com/caddy-cognito/passwordless/userpool"
@@ -57,7 +59,12 @@ func (p poolRefresher) Refresh(ctx context.Context, refreshToken string) (sessio
 	if err != nil {
 		return session.Fresh{}, err
 	}
-	return p.rt.freshFrom(ctx, tokens)
+	fresh, err := p.rt.freshFrom(ctx, tokens)
+	if err == nil {
+		id := fresh.Identity
+		p.rt.record(happenedRefresh, "", zap.String("user", id.Username), zap.String("subject", id.Subject), zap.String("email", id.Email))
+	}
+	return fresh, err
 }
 
 // Revoke implements [session.Refresher].

@@ -28,12 +28,15 @@ var (
 	}, []string{"realm", "backend", "operation", "outcome"})
 )
 
+// collectors are all of them.
+var collectors = []prometheus.Collector{countedEvents, countedRequests, measuredCalls}
+
 // registerMetrics adds the collectors to the registry of one configuration, which Caddy's `metrics` handler and admin endpoint show.
 func registerMetrics(registry *prometheus.Registry) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{countedEvents, countedRequests, measuredCalls} {
+	for _, c := range collectors {
 		var known prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &known) {
 			return fmt.Errorf("registering metrics: %w", err)

@@ -137,6 +137,7 @@ func (v *portalVisit) answerUsernameless(flow Flow, size int) error {
 // name an account, so that these cannot lock its owner out.
 func (v *portalVisit) limitCeremony(account string) error {
 	if wait := v.portal.limits.ceremonies.take(v.rt.now(), v.address(), account); wait > 0 {
+		v.audit(happenedLimit, "too_many", zap.String("path", v.r.URL.Path))
 		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
 	}
 	return nil
