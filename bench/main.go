@@ -28,6 +28,7 @@ var parts = []struct {
 	measure func(root, duration string) ([]row, error)
 }{
 	{"proxy", func(root, _ string) ([]row, error) { return proxied(root) }},
+	{"neighbours", func(root, _ string) ([]row, error) { return besideNeighbours(root) }},
 	{"go", benchmarks},
 	{"weight", func(root, _ string) ([]row, error) { return weigh(root) }},
 	{"lambdas", func(root, _ string) ([]row, error) { return coldStarts(root) }},
@@ -39,7 +40,7 @@ func main() {
 	root := flag.String("root", "..", "the repository's root")
 	out := flag.String("out", "", "file for the rows as JSON; empty for none")
 	duration := flag.String("time", "1s", "time for each Go benchmark, as in go test -benchtime")
-	only := flag.String("only", "", "measure this part alone: proxy, go, weight or lambdas")
+	only := flag.String("only", "", "measure this part alone: proxy, neighbours, go, weight or lambdas")
 	flag.Parse()
 	if err := run(*root, *out, *duration, *only); err != nil {
 		log.Fatal(err)
