@@ -2,6 +2,7 @@ package caddyauth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -131,7 +132,7 @@ func (v *portalVisit) getSignOut() error {
 	if err != nil {
 		return err
 	}
-	back := v.returnOf(v.r.URL.Query().Get("return"))
+	back := v.backFrom(v.r.URL.Query())
 	if !ok {
 		v.rt.sessionCookie.Clear(v.w)
 		return v.signedOut(back)
@@ -140,7 +141,13 @@ func (v *portalVisit) getSignOut() error {
 	if email == "" {
 		email = s.Username
 	}
-	return v.page(http.StatusOK, templates.SignOutPage{Email: email, Return: back})
+	page := templates.SignOutPage{Email: email}
+	if back != "" {
+		if page.Flow, err = v.rt.sealFlow(Flow{Return: back}); err != nil {
+			return fmt.Errorf("sealing where to go after the sign-out: %w", err)
+		}
+	}
+	return v.page(http.StatusOK, page)
 }
 
 // postSignOut denies the session before anything else; if that cannot be stored, nobody is told to be signed out.
@@ -148,7 +155,7 @@ func (v *portalVisit) postSignOut() error {
 	if err := v.form(); err != nil {
 		return err
 	}
-	back := v.returnOf(v.r.PostForm.Get("return"))
+	back := v.backFrom(v.r.PostForm)
 	s, ok, err := v.peek()
 	if err != nil {
 		return err
@@ -176,6 +183,20 @@ func (v *portalVisit) signedOut(back string) error {
 	return v.seeOther(location)
 }
 
+// backFrom is where to sign in again after a sign-out: the very page, where the portal or a guard has sealed it, or else the root of an
+// application that is merely named.
+func (v *portalVisit) backFrom(values url.Values) string {
+	flow, err := v.rt.openFlow(values.Get("flow"))
+	if err != nil {
+		return v.returnOf(values.Get("return"))
+	}
+	u, err := v.rt.allowedReturn(flow.Return)
+	if err != nil {
+		return ""
+	}
+	return u.String()
+}
+
 // returnOf reduces what a query or form names to the root of a listed application; anything else is "".
 func (v *portalVisit) returnOf(raw string) string {
 	u, err := v.rt.allowedReturn(raw)
@@ -187,9 +208,5 @@ func (v *portalVisit) returnOf(raw string) string {
 
 // getSignedOut says that it is done.
 func (v *portalVisit) getSignedOut() error {
-	page := templates.SignedOutPage{}
-	if flow, err := v.rt.openFlow(v.r.URL.Query().Get("flow")); err == nil {
-		page.SignInURL = v.returnOf(flow.Return)
-	}
-	return v.page(http.StatusOK, page)
+	return v.page(http.StatusOK, templates.SignedOutPage{SignInURL: v.backFrom(url.Values{"flow": v.r.URL.Query()["flow"]})})
 }

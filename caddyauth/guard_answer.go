@@ -136,11 +136,11 @@ func (rt *realm) cookieChallenge() string {
 func (v *visit) refusePage(w http.ResponseWriter, r *http.Request, why refusal) error {
 	switch {
 	case why.reason == "forbidden":
-		return v.rt.guardPage(w, r, why.status, templates.ForbiddenPage{
-			Email:      v.session.Email,
-			SignOutURL: v.rt.portal.Path + "sign-out",
-			Reference:  reference(r),
-		})
+		switchAccount, err := v.rt.pageOf("sign-out", Flow{Return: v.rt.returnTarget(r, v.origin)})
+		if err != nil {
+			return err
+		}
+		return v.rt.guardPage(w, r, why.status, templates.ForbiddenPage{Email: v.session.Email, SignOutURL: switchAccount, Reference: reference(r)})
 	case why.status == http.StatusServiceUnavailable:
 		return v.rt.guardPage(w, r, why.status, templates.ErrorPage{
 			Status: why.status, Code: "unavailable", RetryAfter: retryAfter, Reference: reference(r),

@@ -122,8 +122,8 @@ type SessionRow struct {
 
 // SignOutPage asks before signing out.
 type SignOutPage struct {
-	Email  string
-	Return string // goes along with the form
+	Email string
+	Flow  string // sealed; goes along with the form, "" when there is nowhere to go back to
 }
 
 // SignedOutPage says that it is done.

@@ -46,7 +46,7 @@ func samples() map[string]Page {
 		"link-expired":   LinkPage{Flow: "f1", Email: "ada@example.com", Error: "link_expired"},
 		"account":        account,
 		"account-bare":   bare,
-		"sign-out":       SignOutPage{Email: "ada@example.com", Return: "https://app.example.com/"},
+		"sign-out":       SignOutPage{Email: "ada@example.com", Flow: "f1"},
 		"signed-out":     SignedOutPage{SignInURL: "/auth/sign-in"},
 		"handoff":        HandoffPage{},
 		"send-again":     SendAgainPage{Target: "app.example.com/orders", Action: "/orders?passwordless_kept=x", DiscardURL: "/"},
