@@ -22,6 +22,7 @@ func (d discardResponse) WriteHeader(int)             {}
 // BenchmarkGuard is one signed-in request; "caddy" is what the same request costs without the guard, "own" what the guard adds.
 func BenchmarkGuard(b *testing.B) {
 	g := newGuarded(b)
+	g.rt.metrics = newMetrics(b.Name()) // every request counts
 	g.pool.Groups = []string{"staff", "editors"}
 	_, cookie := g.signIn("alice", appOrigin)
 	guard := g.guard(Guard{Allow: []Rule{{Groups: []string{"editors"}}}, Bypass: []string{"/health"}})
