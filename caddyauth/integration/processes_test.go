@@ -1,0 +1,296 @@
+package integration
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/caddy-cognito/passwordless/internal/localpool"
+)
+
+const (
+	accessLifetime = 5 * time.Minute // the pool's least
+	processTimeout = 2 * time.Minute // of what takes a second on a machine that is not busy
+)
+
+// TestMain makes the test binary the command `caddy` as well, so that a test can have Caddy in processes of their own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"caddy": caddycmd.Main})
+}
+
+// nodes are two Caddys, each a process of its own, with one storage, before one user pool and one application.
+type nodes struct {
+	t           *testing.T
+	port        string
+	portal, app string // origins
+	pool        *localpool.Pool
+	ahead       atomic.Int64 // nanoseconds that the pool's clock is before ours
+	refreshes   atomic.Int64 // that the pool was asked for
+}
+
+// addresses of the nodes on this machine; the sites are the same on both.
+var addresses = []string{"127.0.0.1", "127.0.0.2"}
+
+func newNodes(t *testing.T) *nodes {
+	t.Helper()
+	n := &nodes{t: t, port: freePort(t)}
+	n.portal, n.app = "http://localhost:"+n.port, "http://app.localhost:"+n.port
+	pool, err := localpool.Open(localpool.Config{
+		Path: filepath.Join(t.TempDir(), "pool.db"), Region: "eu-west-1", UserPoolID: "eu-west-1_Ab12Cd34E", PublicURL: "https://cognito-idp.eu-west-1.amazonaws.com",
+		RedirectURIs: []string{n.portal + "/"}, AccessTokenLifetime: accessLifetime, RotateRefresh: true,
+		Now: func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.pool = pool
+	t.Cleanup(func() {
+		if err := pool.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cognito := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".GetTokensFromRefreshToken") {
+			n.refreshes.Add(1)
+		}
+		pool.Handler().ServeHTTP(w, r)
+	})
+	passkeys := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"Items":[],"Count":0}`) })
+	application := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("X-Passwordless-Email"))
+	})
+	caddyfile := strings.NewReplacer(
+		"STORAGE", t.TempDir(), "PORT", n.port, "POOL", pool.UserPoolID(), "CLIENT", pool.ClientID(), "SECRET", pool.ClientSecret(),
+		"COGNITO", cognito, "PASSKEYS", passkeys, "APPLICATION", strings.TrimPrefix(application, "http://"),
+	).Replace(nodeFile)
+	for _, address := range addresses {
+		n.start(address, strings.Replace(caddyfile, "ADDRESS", address, 1))
+	}
+	return n
+}
+
+const nodeFile = `{
+	admin off
+	default_bind ADDRESS
+	storage file_system STORAGE
+	passwordless {
+		portal http://localhost:PORT/auth/
+		applications http://app.localhost:PORT
+		user_pool cognito POOL {
+			client_id CLIENT
+			client_secret SECRET
+			endpoint COGNITO
+		}
+		credential_store dynamodb Authenticators {
+			region eu-west-1
+			endpoint PASSKEYS
+		}
+		passkeys {
+			relying_party localhost "Example"
+		}
+		magic_link
+		sign_up open
+	}
+}
+
+http://localhost:PORT {
+	passwordless_portal
+}
+
+http://app.localhost:PORT {
+	passwordless_guard
+	reverse_proxy APPLICATION
+}
+`
+
+func serve(t *testing.T, answer http.HandlerFunc) (address string) {
+	t.Helper()
+	server := httptest.NewServer(answer)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// start runs a node until the test ends, and waits until it serves its sites.
+func (n *nodes) start(address, caddyfile string) {
+	n.t.Helper()
+	caddy, err := exec.LookPath("caddy") // testscript.Main put it first in PATH
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	home := n.t.TempDir()
+	logFile, err := os.Create(filepath.Join(home, "log")) // a file, for the test reads it while the process writes
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	command := exec.Command(caddy, "run", "--config", write(n.t, "Caddyfile", caddyfile), "--adapter", "caddyfile")
+	command.Stdout, command.Stderr = logFile, logFile
+	command.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home, "AWS_ACCESS_KEY_ID=a", "AWS_SECRET_ACCESS_KEY=b")
+	if err := command.Start(); err != nil {
+		n.t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	n.t.Cleanup(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-ended:
+			if err != nil {
+				n.t.Errorf("the node on %s: %v", address, err)
+			}
+		case <-time.After(processTimeout):
+			_ = command.Process.Kill()
+			n.t.Errorf("the node on %s does not stop", address)
+		}
+		if text, err := os.ReadFile(logFile.Name()); n.t.Failed() {
+			n.t.Logf("the node on %s: %v\n%s", address, err, text)
+		}
+		_ = logFile.Close()
+	})
+	ctx, cancel := context.WithTimeout(n.t.Context(), processTimeout)
+	defer cancel()
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		if response, err := browserOf(address, nil).Get(n.portal + "/auth/sign-in"); err == nil {
+			_ = response.Body.Close()
+			tick.Stop()
+			return
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			n.t.Fatalf("the node on %s ended: %v", address, err)
+		case <-ctx.Done():
+			n.t.Fatalf("the node on %s does not listen", address)
+		case <-tick.C:
+		}
+	}
+}
+
+// browserOf speaks to one node, whatever the name, and follows no redirect.
+func browserOf(address string, jar http.CookieJar) *http.Client {
+	dial := func(ctx context.Context, network, target string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(target)
+		if err != nil {
+			return nil, err
+		}
+		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(address, port))
+	}
+	return &http.Client{
+		Jar: jar, Timeout: processTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Two processes share the storage. A person's tokens are due, and 50 requests of the same cookie come at once, to both: the pool, which
+// takes each refresh token once, is asked once, and nobody is signed out. That holds for the cookie of before, too, as tabs have it whose
+// answer got lost.
+func TestOneRefreshOverTwoProcesses(t *testing.T) {
+	const requests = 50
+	n := newNodes(t)
+	n.ahead.Store(int64(40*time.Second - accessLifetime)) // the tokens that it gives out have 40 seconds left, which is too little
+	old := n.signIn("anna@example.com")
+	n.ahead.Store(0)
+	if asked := n.refreshes.Load(); asked != 0 {
+		t.Fatalf("the sign-in alone asked for %d refreshes", asked)
+	}
+
+	begin := make(chan struct{})
+	answers := make(chan answer, requests)
+	var wg sync.WaitGroup
+	for i := range requests {
+		wg.Go(func() {
+			<-begin
+			answers <- n.ask(addresses[i%len(addresses)], old)
+		})
+	}
+	close(begin)
+	wg.Wait()
+	close(answers)
+	var renewed []*http.Cookie
+	for a := range answers {
+		if a.err != nil || a.status != http.StatusOK || a.body != "anna@example.com" {
+			t.Fatalf("%s: %d %.200s %v", a.address, a.status, a.body, a.err)
+		}
+		if a.session != nil {
+			renewed = append(renewed, a.session)
+		}
+	}
+	if len(renewed) == 0 {
+		t.Fatal("nobody got a cookie of the new tokens")
+	}
+	for _, address := range addresses {
+		for _, cookie := range append(renewed, old) {
+			if a := n.ask(address, cookie); a.err != nil || a.status != http.StatusOK || a.body != "anna@example.com" {
+				t.Errorf("afterwards %s: %d %.200s %v", address, a.status, a.body, a.err)
+			}
+		}
+	}
+	if asked := n.refreshes.Load(); asked != 1 {
+		t.Errorf("the pool was asked for %d refreshes", asked)
+	}
+}
+
+type answer struct {
+	address string
+	status  int
+	body    string
+	session *http.Cookie // set by the answer, nil if it is not
+	err     error
+}
+
+// ask opens the application on one node.
+func (n *nodes) ask(address string, cookie *http.Cookie) answer {
+	a := answer{address: address}
+	r, err := http.NewRequest(http.MethodGet, n.app+"/", nil)
+	if err != nil {
+		a.err = err
+		return a
+	}
+	r.Header.Set("Accept", "application/json")
+	r.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
+	response, err := browserOf(address, nil).Do(r)
+	if err != nil {
+		a.err = err
+		return a
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	a.status, a.body, a.err, a.session = response.StatusCode, string(body), err, sessionOf(response)
+	return a
+}
+
+func sessionOf(response *http.Response) *http.Cookie {
+	for _, c := range response.Cookies() {
+		if c.Name == "passwordless_session" {
+			return c
+		}
+	}
+	return nil
+}
