@@ -1,6 +1,7 @@
 package caddyauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -61,17 +62,36 @@ func (v *portalVisit) linkPage(flow Flow, sealed string, cause error) error {
 		page.Error = f.code
 		return v.page(f.status, page)
 	}
+	if page.Current, err = v.otherAccount(flow); err != nil {
+		return err
+	}
+	return v.page(http.StatusOK, page)
+}
+
+// otherAccount names who is signed in here, where that is not who the link is for.
+func (v *portalVisit) otherAccount(flow Flow) (string, error) {
 	s, ok, err := v.peek()
+	if err != nil || !ok || sameAddress(s.Email, flow.Email) {
+		return "", err
+	}
+	return cmp.Or(s.Email, s.Username), nil
+}
+
+// keptLinkPage shows the button again: the link may still be good, and it is no longer in the address bar.
+func (v *portalVisit) keptLinkPage(flow Flow, sealed, raw string, f failure) error {
+	browser, err := v.browser()
 	if err != nil {
 		return err
 	}
-	if ok && !sameAddress(s.Email, flow.Email) {
-		page.Current = s.Email
-		if page.Current == "" {
-			page.Current = s.Username
-		}
+	other, err := v.otherAccount(flow)
+	if err != nil {
+		return f
 	}
-	return v.page(http.StatusOK, page)
+	v.note(f)
+	return v.page(f.status, templates.LinkPage{
+		Flow: sealed, Email: flow.Email, SameBrowser: sameBrowser(flow.Browser, browser), Current: other,
+		Error: f.code, Link: raw, Reference: reference(v.r), RetryAfter: seconds(f.retryAfter),
+	})
 }
 
 // postLink uses the link: this browser is signed in, and never the one that asked for the link.
@@ -89,7 +109,7 @@ func (v *portalVisit) postLink() error {
 		return v.linkPage(flow, sealed, err)
 	}
 	if err := v.limitCeremony("link:" + link.Message.UserName); err != nil {
-		return err
+		return v.keptLinkPage(flow, sealed, raw, failureOf(err))
 	}
 	ctx, cancel := v.pool()
 	defer cancel()
@@ -107,11 +127,7 @@ func (v *portalVisit) postLink() error {
 		}
 		v.audit(what, f.code, zap.String("factor", string(session.MagicLink)), zap.String("email", flow.Email))
 		if f.code == "unavailable" || f.code == "internal" || f.code == "too_many" {
-			// The link may still be good, but it is no longer in the address bar.
-			if v.again, err = v.rt.flowURL("sign-in", flow); err != nil {
-				return err
-			}
-			return f
+			return v.keptLinkPage(flow, sealed, raw, f)
 		}
 		return v.linkPage(flow, sealed, f)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -154,21 +155,29 @@ func (p *portalTest) wantReference(w *httptest.ResponseRecorder) {
 	}
 }
 
-// A link that cannot be checked now is not lost: the page says so and leads back, and the link still works afterwards.
+var linkField = regexp.MustCompile(`name="link" id="link" value="([^"]+)"`)
+
+// A link that cannot be checked now is not lost: the page says so and keeps it, and its button works afterwards.
 func TestLinkOutlivesAnOutage(t *testing.T) {
 	p := newPortal(t)
 	b := p.browser()
 	_, mailed := b.askForLink(anna, appOrigin+"/")
 	link, pool := p.pool.lastLink, p.rt.pool
 	breakCognito(p, "RespondToAuthChallenge", answer(500, `{"__type":"InternalErrorException"}`))
-	if w := b.useLink(mailed, link); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+	w := b.useLink(mailed, link)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "cannot be reached") {
 		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	p.wantReference(w)
+	kept := b.found(w, linkField)
+	if kept != link {
+		t.Errorf("the page keeps %q", kept)
 	}
 	if _, ok := b.session(); ok {
 		t.Error("signed in")
 	}
 	p.rt.pool = pool
-	if w := b.useLink(mailed, link); w.Code != http.StatusSeeOther {
+	if w := b.submit("/auth/link", "flow", b.found(w, flowField), "link", kept); w.Code != http.StatusSeeOther {
 		t.Errorf("afterwards: %d %s", w.Code, w.Body)
 	}
 }

@@ -80,7 +80,10 @@ type LinkPage struct {
 	Email       string // the account that the link is for
 	Current     string // another account that is signed in here, or ""
 	SameBrowser bool   // the link was asked for in this browser
-	Error       string // code: shown instead of the button
+	Error       string // code: shown instead of the button, or above it where Link is kept
+	Link        string // what could not be checked just now, for another press of the button; else ""
+	Reference   string // of the request that failed, or ""
+	RetryAfter  int    // seconds; 0: unknown
 }
 
 // AccountPage shows passkeys and sessions.

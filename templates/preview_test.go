@@ -44,6 +44,7 @@ func samples() map[string]Page {
 		"link":           LinkPage{Flow: "f1", Email: "ada@example.com", SameBrowser: true},
 		"link-other":     LinkPage{Flow: "f1", Email: "ada@example.com", Current: "grace@example.com"},
 		"link-expired":   LinkPage{Flow: "f1", Email: "ada@example.com", Error: "link_expired"},
+		"link-kept":      LinkPage{Flow: "f1", Email: "ada@example.com", SameBrowser: true, Error: "unavailable", Link: "a.b", Reference: "0190a7c2-55f1", RetryAfter: 5},
 		"account":        account,
 		"account-bare":   bare,
 		"sign-out":       SignOutPage{Email: "ada@example.com", Flow: "f1"},

@@ -13,7 +13,7 @@ function take() {
 	const there = field.value !== "";
 	button.disabled = button.hidden = !there;
 	byId("again").hidden = there;
-	say(there ? "" : texts.malformed);
+	if (!there || secret) say(there ? "" : texts.malformed); // or what the server says of the try before
 }
 
 byId("confirm").addEventListener("submit", (event) => {
