@@ -28,6 +28,8 @@ type page struct {
 	User, Email, Groups         string
 	Account                     string
 	Headers                     []header
+	Form                        bool // shows one
+	Received                    []field
 }
 
 type header struct{ Name, Value string }
@@ -44,22 +46,22 @@ func newHandler(account string, now func() time.Time) http.Handler {
 	mux.HandleFunc("GET /{$}", a.page("Home"))
 	mux.HandleFunc("GET /reports", a.page("Reports"))
 	mux.HandleFunc("GET /admin", a.page("Administration"))
+	mux.HandleFunc("GET /orders", a.orders)
+	mux.HandleFunc("POST /orders", a.orders)
 	mux.HandleFunc("GET /api/time", a.time)
 	mux.Handle("GET /static/", http.FileServerFS(files))
 	return mux
 }
 
 func (a *application) page(title string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		err := pageTemplate.Execute(w, page{
-			Title: title, Method: r.Method, Target: r.RequestURI, Host: r.Host,
-			User: r.Header.Get(headerUser), Email: r.Header.Get(headerEmail), Groups: r.Header.Get(headerGroups),
-			Account: a.account, Headers: headersOf(r),
-		})
-		if err != nil {
-			log.Printf("showing %s: %v", title, err)
-		}
+	return func(w http.ResponseWriter, r *http.Request) { a.show(w, a.pageOf(title, r)) }
+}
+
+func (a *application) pageOf(title string, r *http.Request) page {
+	return page{
+		Title: title, Method: r.Method, Target: r.RequestURI, Host: r.Host,
+		User: r.Header.Get(headerUser), Email: r.Header.Get(headerEmail), Groups: r.Header.Get(headerGroups),
+		Account: a.account, Headers: headersOf(r),
 	}
 }
 

@@ -62,3 +62,18 @@ func TestTime(t *testing.T) {
 		t.Errorf("got %s, want %s", w.Body, want)
 	}
 }
+
+func TestOrders(t *testing.T) {
+	if w := ask(t, "/orders"); !strings.Contains(w.Body.String(), `id="order"`) {
+		t.Errorf("no form in\n%s", w.Body)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/orders?kind=express", strings.NewReader("article=tea&remarks=%3Cb%3Ehot%3C%2Fb%3E"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	newHandler("", time.Now).ServeHTTP(w, r)
+	for _, want := range []string{"<h1>Order received</h1>", `<tr data-name="article"><th scope="row">article<td>tea`, `&lt;b&gt;hot&lt;/b&gt;`} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %q in\n%s", want, w.Body)
+		}
+	}
+}
