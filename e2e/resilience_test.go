@@ -66,6 +66,7 @@ func TestCognitoOutage(t *testing.T) {
 		t.Errorf("what was throttled was asked %d times", n)
 	}
 	b.shows("too many")
+	b.accessible("too many requests")
 	b.click("#action")
 	b.see("#send-link")
 	if typed := ask[string](b, "document.querySelector('#email').value"); typed != anna {
@@ -114,6 +115,7 @@ func (b *tab) shows(words string) {
 func (b *tab) saysUnreachable(d *deployment) {
 	b.t.Helper()
 	b.shows("cannot be reached")
+	b.accessible("a backend that cannot be reached")
 	reference := b.reference()
 	log, err := os.ReadFile(d.log)
 	if err != nil {
