@@ -19,8 +19,7 @@ func (a *application) orders(w http.ResponseWriter, r *http.Request) {
 	p := a.pageOf("Orders", r)
 	p.Form = true
 	if r.Method == http.MethodPost {
-		r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
-		fields, err := received(r)
+		fields, err := received(w, r)
 		if err != nil {
 			http.Error(w, "the form cannot be read: "+err.Error(), http.StatusBadRequest)
 			return
@@ -31,7 +30,8 @@ func (a *application) orders(w http.ResponseWriter, r *http.Request) {
 }
 
 // received reads a form of either kind.
-func received(r *http.Request) ([]field, error) {
+func received(w http.ResponseWriter, r *http.Request) ([]field, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
 		if err := r.ParseMultipartForm(maxOrder); err != nil {
 			return nil, err
