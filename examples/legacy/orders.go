@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,38 +35,45 @@ func (a *application) orders(w http.ResponseWriter, r *http.Request) {
 func received(w http.ResponseWriter, r *http.Request) ([]field, error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxOrder)
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		if err := r.ParseMultipartForm(maxOrder); err != nil {
-			return nil, err
-		}
-	} else if err := r.ParseForm(); err != nil {
+		return parts(r)
+	}
+	if err := r.ParseForm(); err != nil {
 		return nil, err
 	}
 	var all []field
-	for name, values := range r.PostForm {
-		for _, value := range values {
+	for _, name := range slices.Sorted(maps.Keys(r.PostForm)) {
+		for _, value := range r.PostForm[name] {
 			all = append(all, field{name, value})
 		}
 	}
-	if r.MultipartForm != nil {
-		for name, files := range r.MultipartForm.File {
-			for _, header := range files {
-				file, err := header.Open()
-				if err != nil {
-					return nil, err
-				}
-				text, err := io.ReadAll(file)
-				if cerr := file.Close(); err == nil {
-					err = cerr
-				}
-				if err != nil {
-					return nil, err
-				}
-				all = append(all, field{name, header.Filename + ": " + string(text)})
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b field) int { return strings.Compare(a.Name+"\x00"+a.Value, b.Name+"\x00"+b.Value) })
 	return all, nil
+}
+
+// parts reads a form that may have files.
+func parts(r *http.Request) ([]field, error) {
+	reader, err := r.MultipartReader()
+	if err != nil {
+		return nil, err
+	}
+	var all []field
+	for {
+		part, err := reader.NextPart()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(part)
+		if err != nil {
+			return nil, err
+		}
+		value := string(text)
+		if part.FileName() != "" {
+			value = part.FileName() + ": " + value
+		}
+		all = append(all, field{part.FormName(), value})
+	}
 }
 
 func (a *application) show(w http.ResponseWriter, p page) {
