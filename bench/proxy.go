@@ -48,6 +48,15 @@ http://localhost:PORT {
 http://bare.localhost:PORT {
 	reverse_proxy UPSTREAM
 }
+http://headers.localhost:PORT {
+	reverse_proxy UPSTREAM {
+		header_up -Cookie
+		header_up X-Passwordless-User 11111111-2222-4333-8444-555555555555
+		header_up X-Passwordless-Email anna@example.com
+		header_down Cache-Control private
+		header_down Vary Cookie
+	}
+}
 http://cookie.localhost:PORT {
 	passwordless_guard
 	reverse_proxy UPSTREAM
@@ -211,12 +220,19 @@ func proxied(root string) (_ []row, err error) {
 	return append(rows, page), nil
 }
 
+// headersAlone is no guard: Caddy itself sets and removes the headers that a guard sets and removes, and knows them beforehand. It says how
+// much of a guard's cost is that of the headers, for Caddy, for the upstream and for whoever asks.
+const headersAlone = "no guard, but its headers for upstream and browser, set by reverse_proxy"
+
 // compare is the guarded page beside the page without a guard.
 func (s *site) compare() ([]row, error) {
 	all, err := s.contenders()
 	if err != nil {
 		return nil, err
 	}
+	headers := *all[1]
+	headers.name, headers.host = headersAlone, "headers.localhost:"+s.port
+	all = append(all, &headers)
 	if err := compete(all, rounds, connections, asked, len(s.upstream.page)); err != nil {
 		return nil, err
 	}
@@ -226,12 +242,13 @@ func (s *site) compare() ([]row, error) {
 			continue
 		}
 		baseline, ratio := median(c.against.rate), median(c.ratios)
-		rows = append(rows, row{
-			Name:  "guarded reverse_proxy against the same Caddy without the guard, by " + c.name,
-			Value: median(c.rate), Unit: "1/s", Baseline: &baseline, Ratio: &ratio, Target: "ratio ≥ 0.95",
-		})
+		one := row{Name: c.name, Value: median(c.rate), Unit: "1/s", Baseline: &baseline, Ratio: &ratio}
+		if c.name != headersAlone {
+			one.Name, one.Target = "guarded reverse_proxy against the same Caddy without the guard, by "+c.name, "ratio ≥ 0.95"
+		}
+		rows = append(rows, one)
 		micro := func(seconds float64) float64 { return seconds / (rounds * connections * asked) * 1e6 }
-		rows = append(rows, compared(row{Name: "Caddy's CPU for such a request, by " + c.name, Value: micro(c.cpu), Unit: "µs"}, micro(c.against.cpu)))
+		rows = append(rows, compared(row{Name: "Caddy's CPU for such a request: " + c.name, Value: micro(c.cpu), Unit: "µs"}, micro(c.against.cpu)))
 	}
 	return rows, nil
 }
