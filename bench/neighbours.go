@@ -17,7 +17,8 @@ const (
 	oauth2Proxy   = "oauth2-proxy v7.15.3"
 )
 
-// securityFile is the same upstream behind caddy-security, which takes a token from its cookie and remembers that it was valid.
+// securityFile is the same upstream behind caddy-security, which takes a token from its cookie and remembers that it was valid. As from
+// the guard, the upstream learns from headers who it is.
 const securityFile = `{
 	admin off
 	default_bind 127.0.0.1
@@ -30,6 +31,7 @@ const securityFile = `{
 			set auth url http://localhost:PORT/auth
 			crypto key verify SECRET
 			allow roles authp/user
+			inject headers with claims
 		}
 	}
 }
