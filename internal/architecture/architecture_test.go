@@ -64,7 +64,7 @@ func TestProductionBuild(t *testing.T) {
 	for _, p := range list(t, "-deps", ".") {
 		for _, forbidden := range []string{
 			module + "/internal/localpool", module + "/caddyauth/embedded", module + "/triggers", module + "/cognitotest",
-			module + "/passkey/passkeytest", module + "/internal/dynamotest", awsLambda,
+			module + "/passkey/passkeytest", module + "/internal/dynamotest", module + "/internal/npmtest", awsLambda,
 		} {
 			if within(p.ImportPath, forbidden) {
 				t.Errorf("the production plugin contains %s", p.ImportPath)

@@ -58,7 +58,7 @@ func startForeignPool(t *testing.T) foreignPool {
 			if err != nil {
 				t.Error(err)
 			}
-			got, err := other.exchange(module, json.RawMessage(event))
+			got, err := other.handlers.Run(module, json.RawMessage(event))
 			switch {
 			case err != nil:
 				http.Error(w, "{}", http.StatusInternalServerError)
