@@ -71,13 +71,13 @@ func (v *portalVisit) serveFIDO2(below string) error {
 }
 
 func (v *portalVisit) serveFIDO2Route(below string) error {
-	found, ok := fido2Routes[below]
-	if !ok {
-		return fido2Failure{failure{status: http.StatusNotFound, code: "not_found"}, messageNotFound}
-	}
 	cross, err := v.shareCrossOrigin()
 	if err != nil {
 		return err
+	}
+	found, ok := fido2Routes[below]
+	if !ok {
+		return fido2Failure{failure{status: http.StatusNotFound, code: "not_found"}, messageNotFound}
 	}
 	switch v.r.Method {
 	case http.MethodOptions:
