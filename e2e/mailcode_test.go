@@ -32,6 +32,8 @@ func TestCodeOfTheMail(t *testing.T) {
 	b.click("#verify-code")
 	b.until("document.querySelector('#notice').className.includes('error')")
 	b.picture(folder, "check-mail-code-wrong")
+	b.accessible("check mail with a wrong code")
+	b.reflows("check mail with a wrong code")
 	b.fill("#code", code)
 	b.click("#verify-code")
 	b.arrive(d.app + "/?tab=2#q3")
