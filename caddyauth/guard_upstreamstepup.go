@@ -85,7 +85,7 @@ func (p *privateWriter) answerDemand(d *demand) {
 		delete(h, name)
 	}
 	if p.form != nil {
-		_ = r.Body.Close()
+		// The old body stays open: the proxy may still look for its end, and would break off the upstream's answer, and with it ours.
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(p.form)), int64(len(p.form))
 	}
 	p.replaced = true

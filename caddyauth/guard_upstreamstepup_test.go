@@ -92,6 +92,46 @@ func TestFormSurvivesAStepUpThatTheUpstreamAsksFor(t *testing.T) {
 	}
 }
 
+// openBody notes whether it was closed, after which nothing can be read from it.
+type openBody struct {
+	io.Reader
+	closed bool
+}
+
+func (b *openBody) Close() error {
+	b.closed = true
+	return nil
+}
+
+// An upstream asks as soon as it has seen the header, while the proxy still sends it the form: closing that under the proxy's hands would break
+// off the answer.
+func TestFormStaysReadableWhenTheUpstreamAsksEarly(t *testing.T) {
+	g := newGuarded(t)
+	guard := g.guard(Guard{UpstreamStepUp: true})
+	_, cookie := g.signIn("alice", appOrigin)
+	r := form(appOrigin+"/pay", urlencoded, "amount=5", cookie)
+	sent := &openBody{Reader: r.Body}
+	r.Body = sent
+	early, rest := false, ""
+	g.upstream = func(w http.ResponseWriter, r *http.Request) {
+		body := r.Body
+		w.Header().Set("WWW-Authenticate", upstreamChallenge)
+		w.WriteHeader(http.StatusUnauthorized)
+		early = sent.closed
+		read, err := io.ReadAll(body)
+		if err != nil {
+			t.Error(err)
+		}
+		rest = string(read)
+	}
+	if w := g.serve(r, guard); w.Code != http.StatusSeeOther || g.stepUpFlow(w.Header().Get("Location")).StepUp.Kept == "" {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	if early || rest != "amount=5" {
+		t.Errorf("closed: %v, and the proxy reads %q", early, rest)
+	}
+}
+
 // An upstream's words decide over nothing but a step-up: other answers pass, and a client with a token is sent to no page.
 func TestUpstreamAnswersThatAskForNoStepUp(t *testing.T) {
 	g := newGuarded(t)
