@@ -127,6 +127,7 @@ func TestLinkInAnotherBrowser(t *testing.T) {
 	}
 
 	// The browser that asked learns it and stays signed out.
+	asking.until("document.querySelector('#notice').textContent.includes('used in another browser')")
 	asking.open(target)
 	asking.arriveBelow(d.portal + "/auth/sign-in")
 }

@@ -133,7 +133,11 @@ func codeHash(key [sha256.Size]byte, code string) [sha256.Size]byte {
 
 func (p *Pool) sendAttributeCode(ctx context.Context, s *settings, u user, name, code string) (*codeDelivery, error) {
 	locale := cmp.Or(u.Attributes["locale"], "en")
-	text, err := templates.SMSText(locale, templates.SMSData{Product: s.Product, Code: code})
+	message := templates.SMSData{Product: s.Product, Code: code}
+	if name == aliasPhone {
+		message.Host = s.codeHost()
+	}
+	text, err := templates.SMSText(locale, message)
 	if err != nil {
 		return nil, err
 	}

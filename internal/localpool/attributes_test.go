@@ -81,6 +81,10 @@ func TestPhoneNumber(t *testing.T) {
 	if to := p.Inbox().Messages()[0].To; to != "+31612345678" {
 		t.Errorf("sent to %q", to)
 	}
+	// Browsers offer the code on the portal's pages, and on no phisher's.
+	if text := p.Inbox().Messages()[0].Text; !strings.HasSuffix(text, "\n\n@auth.example.com #"+code) {
+		t.Errorf("the message reads %q", text)
+	}
 	refused(t, verifyPhone(t, p, access, wrong(code)), "CodeMismatchException", "Invalid verification code")
 	if memberAttributes(t, p, access)["phone_number_verified"] != "false" {
 		t.Error("a wrong code verified the number")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -43,6 +44,19 @@ func (c Config) codeOrigins() []string {
 		}
 	}
 	return origins
+}
+
+// codeHost is the domain whose pages take codes, "" where there are several: browsers offer a code on that domain alone.
+func (c Config) codeHost() string {
+	origins := c.codeOrigins()
+	if len(origins) != 1 {
+		return ""
+	}
+	u, err := url.Parse(origins[0])
+	if err != nil || net.ParseIP(u.Hostname()) != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // verifySMS checks the codes of step-up.
