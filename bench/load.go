@@ -130,20 +130,24 @@ func ask(conn io.Writer, reader *bufio.Reader, text string, length int) error {
 }
 
 // compete lets contenders take turns, in an order that chance decides, so that what the machine does besides meets all alike. Each
-// round's ratio is to the turn of the request without a guard in the same round. Connections are made anew now and then: which processor reads
-// one makes a difference that would last.
-func compete(contenders []*contender, rounds, connections, n, length int) error {
+// round's ratio is to the turn of the request without a guard in the same round. Connections are made anew now and then, those to the upstream,
+// too: which processor reads one makes a difference that would last.
+func compete(u *upstream, contenders []*contender, rounds, connections, n int) error {
+	length := len(u.page)
 	for _, c := range contenders {
 		defer c.disconnect()
 	}
 	for round := range rounds {
 		if round%roundsAConnection == 0 {
-			for _, c := range contenders {
+			u.SetKeepAlivesEnabled(false) // ends those that wait
+			u.SetKeepAlivesEnabled(true)
+			for _, at := range rand.Perm(len(contenders)) {
+				c := contenders[at]
 				c.disconnect()
 				if err := c.connect(connections); err != nil {
 					return err
 				}
-				if _, err := c.round(n, length); err != nil { // caches and connections to the upstream are made here
+				if _, err := c.round(5, length); err != nil { // caches and connections to the upstream are made here
 					return err
 				}
 			}

@@ -72,7 +72,7 @@ func besideNeighbours(root string) (_ []row, err error) {
 		ours.against, ours.name = pair.theirs, "guarded request by "+ours.name+", against "+pair.theirs.name
 		all = append(all, pair.theirs, &ours)
 	}
-	if err := compete(all, rounds/3, connections, asked, len(s.upstream.page)); err != nil {
+	if err := compete(s.upstream, all, rounds/3, connections, asked); err != nil {
 		return nil, err
 	}
 	var rows []row
@@ -116,7 +116,7 @@ func (s *site) startCaddySecurity(root string) (*contender, func() error, error)
 		return nil, nil, err
 	}
 	address := "127.0.0.1:" + ports[0]
-	p, err := launch(s.folder, address, program, "run", "--config", config, "--adapter", "caddyfile")
+	p, err := launch(s.folder, []string{address}, program, "run", "--config", config, "--adapter", "caddyfile")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -140,7 +140,7 @@ func (s *site) startOAuth2Proxy(root string) (cookie, bearer *contender, stop fu
 		return nil, nil, nil, err
 	}
 	address := "127.0.0.1:" + ports[0]
-	p, err := launch(s.folder, address, program,
+	p, err := launch(s.folder, []string{address}, program,
 		"--provider=oidc", "--skip-oidc-discovery", "--oidc-issuer-url="+op.address, "--login-url="+op.address+"/authorize", "--redeem-url="+op.address+"/token",
 		"--oidc-jwks-url="+op.address+"/jwks", "--client-id=bench", "--client-secret=bench", "--cookie-secret=0123456789abcdef0123456789abcdef",
 		"--cookie-secure=false", "--email-domain=*", "--upstream=http://"+s.upstream.address, "--http-address="+address,

@@ -14,7 +14,7 @@ var assetPattern = regexp.MustCompile(`(?:"/auth/assets/|from "\./)([^"]+)"`)
 
 // signInPage weighs the sign-in page as a browser gets it that has nothing of it yet.
 func (s *site) signInPage() (row, error) {
-	page, err := fetch("http://127.0.0.1:"+s.port+"/auth/sign-in", "localhost:"+s.port)
+	page, err := fetch("http://"+s.address("portal")+"/auth/sign-in", s.host("portal"))
 	if err != nil {
 		return row{}, err
 	}
@@ -25,7 +25,7 @@ func (s *site) signInPage() (row, error) {
 			continue
 		}
 		seen = append(seen, queue[0])
-		asset, err := fetch("http://127.0.0.1:"+s.port+"/auth/assets/"+queue[0], "localhost:"+s.port)
+		asset, err := fetch("http://"+s.address("portal")+"/auth/assets/"+queue[0], s.host("portal"))
 		if err != nil {
 			return row{}, err
 		}

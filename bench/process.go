@@ -25,8 +25,8 @@ type process struct {
 	ended   chan struct{}
 }
 
-// launch starts a program and waits until it listens on address.
-func launch(folder, address, program string, args ...string) (*process, error) {
+// launch starts a program and waits until it listens on all addresses.
+func launch(folder string, addresses []string, program string, args ...string) (*process, error) {
 	p := &process{command: exec.Command(program, args...), ended: make(chan struct{})}
 	p.command.Dir = folder
 	p.command.Stdout, p.command.Stderr = &p.log, &p.log
@@ -38,8 +38,10 @@ func launch(folder, address, program string, args ...string) (*process, error) {
 		_ = p.command.Wait()
 		close(p.ended)
 	}()
-	if err := p.waitFor(address); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Base(program), err), p.stop())
+	for _, address := range addresses {
+		if err := p.waitFor(address); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Base(program), err), p.stop())
+		}
 	}
 	return p, nil
 }

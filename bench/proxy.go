@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -17,11 +18,12 @@ import (
 const (
 	rounds            = 300
 	connections       = 4
-	roundsAConnection = 10
+	roundsAConnection = 1
 	asked             = 50 // requests a round over each connection: a round is short, so that a neighbour's work meets all contenders
 )
 
-// caddyfile puts the same upstream behind the same Caddy in several ways. Sites named "give-" tell the bench its own tokens.
+// caddyfile puts the same upstream behind the same Caddy in several ways. Sites named "give-" tell the bench its own tokens. Each site gets a port
+// of its own, or it would take Caddy longer to find one than another.
 const caddyfile = `{
 	admin off
 	default_bind 127.0.0.1
@@ -30,25 +32,28 @@ const caddyfile = `{
 		level ERROR
 	}
 	passwordless {
-		portal http://localhost:PORT/auth/
-		applications http://cookie.localhost:PORT http://id.localhost:PORT http://access.localhost:PORT http://give-id.localhost:PORT http://give-access.localhost:PORT
+		portal http://portal.localhost/auth/
+		applications http://cookie.localhost http://id.localhost http://access.localhost http://give-id.localhost http://give-access.localhost
 		user_pool embedded ./pool.db {
 			inbox localhost:INBOX
 		}
 		passkeys {
-			relying_party localhost "Example"
+			relying_party portal.localhost "Example"
 		}
 		magic_link
 		sign_up open
 	}
 }
-http://localhost:PORT {
+http://portal.localhost {
 	passwordless_portal
 }
-http://bare.localhost:PORT {
+http://bare.localhost {
 	reverse_proxy UPSTREAM
 }
-http://headers.localhost:PORT {
+http://again.localhost {
+	reverse_proxy UPSTREAM
+}
+http://headers.localhost {
 	reverse_proxy UPSTREAM {
 		header_up -Cookie
 		header_up X-Passwordless-User 11111111-2222-4333-8444-555555555555
@@ -57,29 +62,29 @@ http://headers.localhost:PORT {
 		header_down Vary Cookie
 	}
 }
-http://cookie.localhost:PORT {
+http://cookie.localhost {
 	passwordless_guard
 	reverse_proxy UPSTREAM
 }
-http://id.localhost:PORT {
+http://id.localhost {
 	passwordless_guard {
 		bearer id
 	}
 	reverse_proxy UPSTREAM
 }
-http://access.localhost:PORT {
+http://access.localhost {
 	passwordless_guard {
 		bearer access
 	}
 	reverse_proxy UPSTREAM
 }
-http://give-id.localhost:PORT {
+http://give-id.localhost {
 	passwordless_guard {
 		upstream_bearer id
 	}
 	reverse_proxy UPSTREAM
 }
-http://give-access.localhost:PORT {
+http://give-access.localhost {
 	passwordless_guard {
 		upstream_bearer access
 	}
@@ -90,8 +95,10 @@ http://give-access.localhost:PORT {
 // site is the Caddy whose ways of serving one page are compared.
 type site struct {
 	*process
-	folder, port, inbox string
-	upstream            *upstream
+	folder   string
+	inbox    string            // its port
+	ports    map[string]string // by the first part of a host's name
+	upstream *upstream
 }
 
 // upstream answers every request with the same page, and says on its own path which credential came.
@@ -137,20 +144,22 @@ func openSite(root string) (_ *site, err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building Caddy: %w\n%s", err, out)
 	}
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
-	s.port, s.inbox = ports[0], ports[1]
 	if s.upstream, err = newUpstream(); err != nil {
 		return nil, err
 	}
+	text := strings.ReplaceAll(caddyfile, "UPSTREAM", s.upstream.address)
+	if text, err = s.place(text); err != nil {
+		return nil, err
+	}
 	config := filepath.Join(s.folder, "Caddyfile")
-	text := strings.NewReplacer("PORT", s.port, "INBOX", s.inbox, "UPSTREAM", s.upstream.address).Replace(caddyfile)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	s.process, err = launch(s.folder, "127.0.0.1:"+s.port, program, "run", "--config", config, "--adapter", "caddyfile")
+	var addresses []string
+	for name := range s.ports {
+		addresses = append(addresses, s.address(name))
+	}
+	s.process, err = launch(s.folder, addresses, program, "run", "--config", config, "--adapter", "caddyfile")
 	return s, err
 }
 
@@ -165,7 +174,36 @@ func (s *site) close() error {
 	return errors.Join(append(errs, os.RemoveAll(s.folder))...)
 }
 
-func (s *site) origin(name string) string { return "http://" + name + ".localhost:" + s.port }
+// place gives every host, and the inbox, a free port.
+func (s *site) place(text string) (string, error) {
+	hosts := regexp.MustCompile(`http://([a-z-]+)\.localhost\b`)
+	s.ports = make(map[string]string)
+	for _, found := range hosts.FindAllStringSubmatch(text, -1) {
+		s.ports[found[1]] = ""
+	}
+	free, err := freePorts(len(s.ports) + 1)
+	if err != nil {
+		return "", err
+	}
+	s.inbox, free = free[0], free[1:]
+	for name := range s.ports {
+		s.ports[name], free = free[0], free[1:]
+	}
+	text = strings.ReplaceAll(text, "INBOX", s.inbox)
+	return hosts.ReplaceAllStringFunc(text, func(site string) string { return site + ":" + s.ports[hosts.FindStringSubmatch(site)[1]] }), nil
+}
+
+// address is where a site listens, host its name for browsers.
+func (s *site) address(name string) string { return "127.0.0.1:" + s.ports[name] }
+
+func (s *site) host(name string) string { return name + ".localhost:" + s.ports[name] }
+
+func (s *site) origin(name string) string { return "http://" + s.host(name) }
+
+// contend is somebody who asks a site of ours, with one header beyond a browser's.
+func (s *site) contend(name, host, header, value string) *contender {
+	return &contender{name: name, address: s.address(host), host: s.host(host), header: http.Header{header: {value}}, pid: s.command.Process.Pid}
+}
 
 // contenders are the page without a guard and with one, in pairs that send the same bytes.
 func (s *site) contenders() ([]*contender, error) {
@@ -175,12 +213,7 @@ func (s *site) contenders() ([]*contender, error) {
 	}
 	var all []*contender
 	pair := func(host, way, header, value string) {
-		contend := func(host string) *contender {
-			c := &contender{name: way, address: "127.0.0.1:" + s.port, host: host + ".localhost:" + s.port, header: make(http.Header), pid: s.command.Process.Pid}
-			c.header.Set(header, value)
-			return c
-		}
-		bare, guarded := contend("bare"), contend(host)
+		bare, guarded := s.contend("", "bare", header, value), s.contend(way, host, header, value)
 		guarded.against = bare
 		all = append(all, bare, guarded)
 	}
@@ -220,9 +253,12 @@ func proxied(root string) (_ []row, err error) {
 	return append(rows, page), nil
 }
 
-// headersAlone is no guard: Caddy itself sets and removes the headers that a guard sets and removes, and knows them beforehand. It says how
-// much of a guard's cost is that of the headers, for Caddy, for the upstream and for whoever asks.
-const headersAlone = "no guard, but its headers for upstream and browser, set by reverse_proxy"
+// Two that have no guard. The one with headers says how much of a guard's cost is theirs, for Caddy, for the upstream and for whoever asks, when
+// Caddy itself sets and removes them and knows them beforehand; the other how far apart two measurements of the same are.
+const (
+	headersAlone = "no guard, but its headers for upstream and browser, set by reverse_proxy"
+	nothing      = "no guard, against itself"
+)
 
 // compare is the guarded page beside the page without a guard.
 func (s *site) compare() ([]row, error) {
@@ -230,10 +266,13 @@ func (s *site) compare() ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	headers := *all[1]
-	headers.name, headers.host = headersAlone, "headers.localhost:"+s.port
-	all = append(all, &headers)
-	if err := compete(all, rounds, connections, asked, len(s.upstream.page)); err != nil {
+	cookie := all[0].header.Get("Cookie")
+	for host, name := range map[string]string{"headers": headersAlone, "again": nothing} {
+		c := s.contend(name, host, "Cookie", cookie)
+		c.against = all[0]
+		all = append(all, c)
+	}
+	if err := compete(s.upstream, all, rounds, connections, asked); err != nil {
 		return nil, err
 	}
 	var rows []row
@@ -243,7 +282,7 @@ func (s *site) compare() ([]row, error) {
 		}
 		baseline, ratio := median(c.against.rate), median(c.ratios)
 		one := row{Name: c.name, Value: median(c.rate), Unit: "1/s", Baseline: &baseline, Ratio: &ratio}
-		if c.name != headersAlone {
+		if c.name != headersAlone && c.name != nothing {
 			one.Name, one.Target = "guarded reverse_proxy against the same Caddy without the guard, by "+c.name, "ratio ≥ 0.95"
 		}
 		rows = append(rows, one)
