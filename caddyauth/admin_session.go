@@ -80,8 +80,8 @@ func (rt *realm) adminSessions(ctx context.Context, method string, values map[st
 	list := []adminSession{}
 	for _, s := range summaries {
 		one := adminSession{ID: s.ID, Started: s.Started, Seen: s.Seen, Address: s.Device.Address, UserAgent: s.Device.UserAgent, Factors: make(map[string]time.Time)}
-		for factor, at := range s.Factors {
-			one.Factors[string(factor)] = at
+		for _, passed := range s.Factors {
+			one.Factors[string(passed.Factor)] = passed.At
 		}
 		list = append(list, one)
 	}

@@ -64,7 +64,7 @@ func (f *Flow) linked() bool { return f.StepUp != nil && f.StepUp.Linked }
 func (f *Flow) done(s *session.Session) bool {
 	at := s.Started
 	if f.linked() {
-		at = s.Factors[session.MagicLink]
+		at = s.Factors.At(session.MagicLink)
 	}
 	return sameAddress(s.Email, f.Email) && !at.Before(f.Issued.Truncate(time.Millisecond))
 }

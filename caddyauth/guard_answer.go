@@ -187,7 +187,7 @@ func reference(r *http.Request) string {
 // signIn sends a navigation to the portal.
 func (v *visit) signIn(w http.ResponseWriter, r *http.Request, why refusal) error {
 	target := v.rt.returnTarget(r, v.origin)
-	if !v.shared && v.nonce.loops(v.rt.now()) && (why.reason == "no_session" || why.reason == "invalid_session") {
+	if !v.shared && v.nonce().loops(v.rt.now()) && (why.reason == "no_session" || why.reason == "invalid_session") {
 		v.logger.Error("a browser does not keep its session: signed in several times within seconds", zap.String("reason", why.reason))
 		return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
 			Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: target,
@@ -211,15 +211,15 @@ func (v *visit) flowTo(w http.ResponseWriter, target string) (Flow, error) {
 	if v.shared {
 		return flow, nil
 	}
-	if v.nonce.secret == "" {
+	if v.nonce().secret == "" {
 		nonce, err := newNonce(v.rt.rand)
 		if err != nil {
 			return Flow{}, err
 		}
-		v.nonce = nonce
+		*v.nonce() = nonce
 		v.rt.nonceCookie.Set(w, nonce.String(), 0)
 	}
-	flow.Host, flow.NonceHash, flow.Attempt = v.origin, v.nonce.hash(), v.nonce.tries
+	flow.Host, flow.NonceHash, flow.Attempt = v.origin, v.nonce().hash(), v.nonce().tries
 	return flow, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -108,10 +107,7 @@ func (rt *realm) bearerSession(c token.Claims) session.Session {
 			if validFactor(name) != nil {
 				continue
 			}
-			if s.Factors == nil {
-				s.Factors = make(map[session.Factor]time.Time)
-			}
-			s.Factors[session.Factor(name)] = c.AuthTime
+			s.Factors = s.Factors.With(session.Factor(name), c.AuthTime)
 		}
 	}
 	return s

@@ -81,8 +81,8 @@ func (s StepUpRule) demand() demand {
 
 // met reports whether one of the factors has passed recently enough.
 func (d *demand) met(s *session.Session, now time.Time) bool {
-	for factor, at := range s.Factors {
-		if now.Sub(at) <= d.maxAge && (len(d.factors) == 0 || slices.Contains(d.factors, factor.For())) {
+	for _, passed := range s.Factors {
+		if now.Sub(passed.At) <= d.maxAge && (len(d.factors) == 0 || slices.Contains(d.factors, passed.Factor.For())) {
 			return true
 		}
 	}
@@ -148,7 +148,7 @@ func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand, nav
 		return v.challengeStepUp(w, d, "")
 	}
 	form := !navigation && isFormNavigation(r)
-	if (navigation || form) && !v.shared && v.nonce.loops(v.rt.now()) {
+	if (navigation || form) && !v.shared && v.nonce().loops(v.rt.now()) {
 		v.logger.Error("a browser does not keep the session that it was given after a step-up")
 		return v.rt.guardPage(w, r, http.StatusForbidden, templates.ErrorPage{
 			Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: "/",

@@ -63,8 +63,8 @@ func (rt *realm) approve(ctx context.Context, flow Flow, s session.Session) erro
 
 // passedSince reports whether a factor that was asked for has passed since the flow was issued.
 func (f *Flow) passedSince(s *session.Session) bool {
-	for factor, at := range s.Factors {
-		if f.StepUp.accepts(factor.For()) && !at.Before(f.Issued.Truncate(time.Millisecond)) {
+	for _, passed := range s.Factors {
+		if f.StepUp.accepts(passed.Factor.For()) && !passed.At.Before(f.Issued.Truncate(time.Millisecond)) {
 			return true
 		}
 	}

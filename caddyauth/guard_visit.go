@@ -29,7 +29,8 @@ type visit struct {
 
 	cookie    string // session cookie as it came
 	cookieErr error
-	nonce     nonceValue
+	cookies   []string    // all lines of the header as they came
+	nonceRead *nonceValue // see nonce
 
 	family   *guardFamily // nil where bodies cannot be kept
 	keepBody int          // bytes
@@ -64,11 +65,8 @@ func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit 
 	if v, ok := caddyhttp.GetVar(r.Context(), g.visitID).(*visit); ok {
 		return v
 	}
-	v := &visit{rt: rt, logger: g.logger}
-	v.cookie, v.cookieErr = rt.sessionCookie.Read(r)
-	if nonce, err := rt.nonceCookie.Read(r); err == nil {
-		v.nonce = parseNonce(nonce)
-	}
+	v := &visit{rt: rt, logger: g.logger, cookies: r.Header["Cookie"]}
+	v.cookie, v.cookieErr = rt.sessionCookie.Find(v.cookies)
 	v.origin, v.host, v.shared = g.family.hosts.lookUp(rt, r)
 	v.writer.shared = v.shared
 	session.StripCookies(r.Header)
@@ -92,6 +90,17 @@ func (v *visit) open(w http.ResponseWriter, r *http.Request) *refusal {
 	v.authenticated = true
 	v.setIdentity(r.Header)
 	return nil
+}
+
+// nonce is what the browser brought of the nonce cookie, or what it was given since. Few requests need it, so it is read when one does.
+func (v *visit) nonce() *nonceValue {
+	if v.nonceRead == nil {
+		v.nonceRead = new(nonceValue)
+		if value, err := v.rt.nonceCookie.Find(v.cookies); err == nil {
+			*v.nonceRead = parseNonce(value)
+		}
+	}
+	return v.nonceRead
 }
 
 // unlisted refuses hosts that the configuration does not name.

@@ -154,7 +154,7 @@ func (rt *realm) serveHandoff(w http.ResponseWriter, r *http.Request, v *visit) 
 	switch {
 	case !isCode(code):
 		return rt.handoffFailed(w, r, v, http.StatusBadRequest, "", errors.New("the form has no code"))
-	case v.nonce.secret == "":
+	case v.nonce().secret == "":
 		return rt.handoffFailed(w, r, v, http.StatusForbidden, "", errors.New("this browser did not begin the sign-in, or refuses cookies"))
 	}
 	taken, err := rt.takeHandoff(r.Context(), code)
@@ -164,7 +164,7 @@ func (rt *realm) serveHandoff(w http.ResponseWriter, r *http.Request, v *visit) 
 	if err != nil || taken.Host != v.origin {
 		return rt.handoffFailed(w, r, v, http.StatusForbidden, "", errors.New("the code is unknown, used, expired, or for another host"))
 	}
-	if !v.nonce.fits(taken.NonceHash) {
+	if !v.nonce().fits(taken.NonceHash) {
 		return rt.otherTab(w, r, v, taken)
 	}
 	value, err := rt.sessions.Seal(taken.Session, v.host)
@@ -195,7 +195,7 @@ func (rt *realm) takeHandoff(ctx context.Context, code string) (handoff, error) 
 // cookie. Nobody is signed in by it. The page asked for is opened again, which starts over with the nonce that stayed, or
 // simply shows it when the other tab has signed in meanwhile.
 func (rt *realm) otherTab(w http.ResponseWriter, r *http.Request, v *visit, taken handoff) error {
-	if v.nonce.loops(rt.now()) {
+	if v.nonce().loops(rt.now()) {
 		return rt.handoffFailed(w, r, v, http.StatusForbidden, taken.Location, errors.New("the code was made for another browser"))
 	}
 	rt.goBack(w, v, taken.Location)
@@ -204,7 +204,7 @@ func (rt *realm) otherTab(w http.ResponseWriter, r *http.Request, v *visit, take
 
 // goBack counts the handoff and returns to the application.
 func (rt *realm) goBack(w http.ResponseWriter, v *visit, location string) {
-	rt.nonceCookie.Set(w, v.nonce.tried(rt.now()).String(), 0)
+	rt.nonceCookie.Set(w, v.nonce().tried(rt.now()).String(), 0)
 	if !sameOriginPath(location) {
 		location = "/"
 	}

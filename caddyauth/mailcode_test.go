@@ -81,7 +81,7 @@ func TestMailedCodeSignsIn(t *testing.T) {
 	var answer locationAnswer
 	p.decode(b.giveMailCode(flow, typed), http.StatusOK, &answer)
 	s, ok := b.session()
-	if !ok || s.Email != anna || len(s.Factors) != 1 || s.Factors[session.EmailCode].IsZero() {
+	if !ok || s.Email != anna || len(s.Factors) != 1 || s.Factors.At(session.EmailCode).IsZero() {
 		t.Fatalf("session %+v", s)
 	}
 	if taken := p.handedOff(answer.Location); taken.Location != "/reports?year=2026#q3" {
@@ -247,7 +247,7 @@ func TestMailedCodeStepsUp(t *testing.T) {
 	var answer locationAnswer
 	p.decode(b.giveMailCode(flow, p.pool.lastCode), http.StatusOK, &answer)
 	after, _ := b.session()
-	if after.ID != before.ID || after.Factors[session.EmailCode].IsZero() {
+	if after.ID != before.ID || after.Factors.At(session.EmailCode).IsZero() {
 		t.Errorf("stepped up to %+v", after)
 	}
 	if taken := p.handedOff(answer.Location); taken.Location != "/admin?tab=2#q3" {

@@ -239,7 +239,7 @@ func FuzzFIDO2(f *testing.F) {
 		if own, err := p.store.List(t.Context(), annaSub, ""); err != nil || len(own) != 0 {
 			t.Fatalf("passkeys %v, %v", own, err)
 		}
-		if s, ok := b.session(); !ok || s.Factors[session.Passkey] != (time.Time{}) {
+		if s, ok := b.session(); !ok || s.Factors.At(session.Passkey) != (time.Time{}) {
 			t.Fatal("the session changed")
 		}
 	})

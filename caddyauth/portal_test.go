@@ -38,7 +38,7 @@ func TestLinkSignsInAndLeadsBackByHandoff(t *testing.T) {
 		t.Fatalf("got %d to %q", w.Code, location)
 	}
 	s, ok := b.session()
-	if !ok || s.Email != anna || s.Factors[session.MagicLink].IsZero() || len(s.Factors) != 1 {
+	if !ok || s.Email != anna || s.Factors.At(session.MagicLink).IsZero() || len(s.Factors) != 1 {
 		t.Fatalf("session %+v", s)
 	}
 	next := status("done")
@@ -88,7 +88,7 @@ func TestPasskeyFromRegistrationToUsernamelessSignInAndDeletion(t *testing.T) {
 	c := p.browser()
 	c.signInByPasskey(device)
 	s, ok := c.session()
-	if !ok || s.Email != anna || s.Factors[session.Passkey].IsZero() || len(s.Factors) != 1 {
+	if !ok || s.Email != anna || s.Factors.At(session.Passkey).IsZero() || len(s.Factors) != 1 {
 		t.Fatalf("session %+v", s)
 	}
 	if page := c.get("/auth/account"); !strings.Contains(page.Body.String(), id) {

@@ -79,7 +79,7 @@ func (v *portalVisit) postReauthenticateOptions() error {
 		return storeFailure(err)
 	}
 	if len(own) == 0 {
-		if !v.rt.recent(s.Factors[session.MagicLink], freshSignIn) {
+		if !v.rt.recent(s.Factors.At(session.MagicLink), freshSignIn) {
 			v.audit(happenedReauthenticated, "not_reauthenticated", whoIs(s)...)
 			return errReauthenticate
 		}

@@ -127,7 +127,7 @@ func (r *Rule) matches(s *session.Session) bool {
 		}
 	}
 	for _, name := range r.Factors {
-		if _, passed := s.Factors[session.Factor(name)]; passed {
+		if s.Factors.Has(session.Factor(name)) {
 			return true
 		}
 	}

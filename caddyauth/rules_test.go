@@ -16,7 +16,7 @@ func TestRuleComparisons(t *testing.T) {
 	person := session.Session{
 		Subject: "1", Username: "alice", Email: "alice@Example.com", EmailVerified: true, Groups: []string{"staff", "ops-berlin"},
 		Claims:  map[string]any{"department": "field sales", "level": float64(3), "sites": []any{"berlin", "tokyo"}},
-		Factors: map[session.Factor]time.Time{session.Passkey: time.Unix(1, 0)},
+		Factors: session.Factors{{Factor: session.Passkey, At: time.Unix(1, 0)}},
 	}
 	for _, tc := range []struct {
 		name string

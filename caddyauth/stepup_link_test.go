@@ -54,7 +54,7 @@ func TestFreshLinkStepsUp(t *testing.T) {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
 	after, _ := b.session()
-	if after.ID != before.ID || !after.Factors[session.MagicLink].After(before.Factors[session.MagicLink]) || len(after.Factors) != 1 {
+	if after.ID != before.ID || !after.Factors.At(session.MagicLink).After(before.Factors.At(session.MagicLink)) || len(after.Factors) != 1 {
 		t.Errorf("stepped up to %+v", after)
 	}
 	if taken := p.handedOff(w.Header().Get("Location")); taken.Location != "/admin?tab=2#q3" {
@@ -85,7 +85,7 @@ func TestFreshLinkStandsInForWhatIsMissing(t *testing.T) {
 	if asks(session.Passkey) || asks(session.MagicLink) || !asks(session.SMS) || !asks(session.EmailCode) {
 		t.Errorf("factors %v", s.Factors)
 	}
-	if _, ok := s.Factors[session.Passkey]; ok {
+	if s.Factors.Has(session.Passkey) {
 		t.Error("the link was recorded as a passkey")
 	}
 }
@@ -176,7 +176,7 @@ func TestFreshLinkOpenedInAnotherBrowser(t *testing.T) {
 			t.Error("the other browser was signed in")
 		}
 	}
-	if after, _ := thief.session(); after.Factors[session.MagicLink].After(s.Factors[session.MagicLink]) {
+	if after, _ := thief.session(); after.Factors.At(session.MagicLink).After(s.Factors.At(session.MagicLink)) {
 		t.Error("the thief's session was stepped up")
 	}
 	if state, _ := thief.status(waiting); state == "done" {

@@ -56,7 +56,7 @@ func TestCodeBySMSStepsUp(t *testing.T) {
 	var done struct{ Location string }
 	b.decode(b.typeCode(flow, wrong.State, code[:3]+" "+code[3:]), http.StatusOK, &done)
 	after, _ := b.session()
-	if after.ID != before.ID || !after.Factors[session.SMS].Equal(b.clock.Now().UTC().Truncate(time.Millisecond)) {
+	if after.ID != before.ID || !after.Factors.At(session.SMS).Equal(b.clock.Now().UTC().Truncate(time.Millisecond)) {
 		t.Errorf("stepped up to %+v", after)
 	}
 	if taken := b.handedOff(done.Location); taken.Location != "/admin?tab=2#q3" {
@@ -97,7 +97,7 @@ func TestCodeBySMSDoesNotReplaceAPasskey(t *testing.T) {
 	strict := b.stepUpPage(b.stepUpURL(s, session.Passkey))
 	b.wantError(b.call("/auth/step-up/sms/send", map[string]string{"flow": strict}), http.StatusForbidden, "invalid")
 	b.wantError(b.typeCode(strict, sent.State, code), http.StatusForbidden, "invalid")
-	if after, _ := b.session(); !after.Factors[session.SMS].IsZero() {
+	if after, _ := b.session(); !after.Factors.At(session.SMS).IsZero() {
 		t.Error("the code counted")
 	}
 }

@@ -95,10 +95,10 @@ func TestPasskeyStepUpKeepsTheSessionAndLeadsBack(t *testing.T) {
 	if !ok || after.ID != before.ID || after.Subject != before.Subject || !after.Started.Equal(before.Started) || !after.Ends.Equal(before.Ends) {
 		t.Fatalf("the session is not the same one: %+v", after)
 	}
-	if after.Generation != before.Generation+1 || !after.Factors[session.Passkey].Equal(p.clock.Now().UTC().Truncate(time.Millisecond)) {
+	if after.Generation != before.Generation+1 || !after.Factors.At(session.Passkey).Equal(p.clock.Now().UTC().Truncate(time.Millisecond)) {
 		t.Errorf("the factor is not recorded: %+v", after)
 	}
-	if taken := p.handedOff(done.Location); taken.Host != appOrigin || taken.Location != "/admin?tab=2#q3" || taken.Session.Factors[session.Passkey].IsZero() {
+	if taken := p.handedOff(done.Location); taken.Host != appOrigin || taken.Location != "/admin?tab=2#q3" || taken.Session.Factors.At(session.Passkey).IsZero() {
 		t.Errorf("handed over %+v", taken)
 	}
 	if p.logs.FilterMessage("stepped_up").FilterField(zapOutcome("success")).Len() != 1 {
@@ -138,7 +138,7 @@ func TestStepUpAfterSigningInAgain(t *testing.T) {
 	asked := b.passkeyPrompt(flow)
 	var done struct{ Location string }
 	p.decode(b.passkeyAnswer(flow, asked, device.Get(t, asked.PublicKey)), http.StatusOK, &done)
-	if taken := p.handedOff(done.Location); taken.Session.ID == before.ID || taken.Session.Factors[session.Passkey].IsZero() {
+	if taken := p.handedOff(done.Location); taken.Session.ID == before.ID || taken.Session.Factors.At(session.Passkey).IsZero() {
 		t.Errorf("handed over %+v", taken.Session)
 	}
 }
@@ -164,7 +164,7 @@ func TestStepUpFinishedByAnotherPerson(t *testing.T) {
 	p.wantError(mallory.passkeyAnswer(flow, asked, theirs), http.StatusForbidden, "step_up_other")
 	// And another person's passkey in the right person's session.
 	p.wantError(b.passkeyAnswer(flow, asked, theirs), http.StatusForbidden, "unknown_credential")
-	if after, _ := b.session(); !after.Factors[session.Passkey].IsZero() {
+	if after, _ := b.session(); !after.Factors.At(session.Passkey).IsZero() {
 		t.Error("the factor was recorded")
 	}
 }

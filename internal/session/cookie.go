@@ -44,10 +44,13 @@ func newCookie(name string, secure bool) Cookie {
 
 // Read returns the cookie's value, http.ErrNoCookie, or [ErrDuplicate] when the request carries the name twice: one of the two
 // was planted and nothing tells which.
-func (c Cookie) Read(r *http.Request) (string, error) {
+func (c Cookie) Read(r *http.Request) (string, error) { return c.Find(r.Header["Cookie"]) }
+
+// Find is Read for a request's Cookie headers, each a line.
+func (c Cookie) Find(lines []string) (string, error) {
 	var value string
 	found := false
-	for _, line := range r.Header["Cookie"] {
+	for _, line := range lines {
 		if !strings.Contains(line, c.Name) {
 			continue // a search is cheaper than cutting up a long line
 		}

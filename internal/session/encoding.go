@@ -62,14 +62,9 @@ func appendSession(dst []byte, s Session, who owner, partial bool) ([]byte, erro
 		dst = appendTime(dst, t)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(s.Factors)))
-	names := make([]string, 0, len(s.Factors))
-	for f := range s.Factors {
-		names = append(names, string(f))
-	}
-	sort.Strings(names)
-	for _, name := range names {
-		dst = appendString(dst, name)
-		dst = appendTime(dst, s.Factors[Factor(name)])
+	for _, passed := range s.Factors {
+		dst = appendString(dst, string(passed.Factor))
+		dst = appendTime(dst, passed.At)
 	}
 	if partial {
 		return dst, nil
@@ -192,10 +187,9 @@ func decodeSession(data []byte) (Session, owner, error) {
 	s.Email = d.text()
 	s.AuthTime, s.Started, s.Ends, s.Seen, s.AccessExpires = d.time(), d.time(), d.time(), d.time(), d.time()
 	if n := d.count(2); n > 0 {
-		s.Factors = make(map[Factor]time.Time, n)
-		for range n {
-			name := d.text()
-			s.Factors[Factor(name)] = d.time()
+		s.Factors = make(Factors, n)
+		for i := range s.Factors {
+			s.Factors[i] = Passed{Factor(d.text()), d.time()}
 		}
 	}
 	if !s.Partial {

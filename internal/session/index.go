@@ -17,7 +17,7 @@ type Summary struct {
 	Started time.Time
 	Seen    time.Time // when its record last changed: within an access token's lifetime of the last use
 	Device  Device
-	Factors map[Factor]time.Time
+	Factors Factors
 }
 
 // indexEntry is a key below users/<owner>: "<public id>.<ends>", ends in milliseconds since 1970.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -142,7 +141,7 @@ func (m *Manager) Start(ctx context.Context, f Fresh, factor Factor, d Device) (
 		Seen:       now,
 	}
 	s = m.withIdentity(s, f.Identity)
-	s.Factors = map[Factor]time.Time{factor: now}
+	s.Factors = Factors{{factor, now}}
 	rec := record{Session: s, Tokens: f.Tokens, OriginJTI: f.Identity.OriginJTI, Device: d.bounded()}
 	if err := m.storeRecord(ctx, rec); err != nil {
 		return Session{}, fmt.Errorf("starting a session: %w", err)
@@ -256,8 +255,8 @@ func (m *Manager) inTime(s *Session, now time.Time) error {
 	if s.Started.After(latest) || s.Seen.After(latest) || s.AuthTime.After(latest) {
 		return ErrFuture
 	}
-	for _, at := range s.Factors {
-		if at.After(latest) {
+	for i := range s.Factors {
+		if s.Factors[i].At.After(latest) {
 			return ErrFuture
 		}
 	}
@@ -289,14 +288,4 @@ func (m *Manager) Touch(s Session) (Session, bool) {
 // bounded keeps what a client sent from filling the storage.
 func (d Device) bounded() Device {
 	return Device{Address: d.Address[:min(len(d.Address), 64)], UserAgent: d.UserAgent[:min(len(d.UserAgent), 512)]}
-}
-
-// withFactor returns the factors of s and one more; s keeps its own.
-func withFactor(factors map[Factor]time.Time, factor Factor, at time.Time) map[Factor]time.Time {
-	all := maps.Clone(factors)
-	if all == nil {
-		all = make(map[Factor]time.Time, 1)
-	}
-	all[factor] = at
-	return all
 }

@@ -145,7 +145,7 @@ func TestSessionEndsByIdlenessLifetimeAndClock(t *testing.T) {
 func TestAttackFactorInTheFuture(t *testing.T) {
 	w := newWorld(t)
 	s := w.start("alice")
-	s.Factors[session.SMS] = w.clock.Now().Add(time.Hour)
+	s.Factors = s.Factors.With(session.SMS, w.clock.Now().Add(time.Hour))
 	w.wantError(w.a, w.seal(w.a, s), session.ErrFuture)
 }
 

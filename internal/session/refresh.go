@@ -208,9 +208,9 @@ func (m *Manager) StepUp(ctx context.Context, s Session, f Fresh, factor Factor,
 	next.Session = m.withIdentity(rec.Session, f.Identity)
 	next.Session.Generation++
 	next.Session.Seen = now
-	next.Session.Factors = withFactor(rec.Session.Factors, factor, now)
+	next.Session.Factors = rec.Session.Factors.With(factor, now)
 	for _, more := range also {
-		next.Session.Factors[more] = now
+		next.Session.Factors = next.Session.Factors.With(more, now)
 	}
 	next.Tokens, next.OriginJTI = f.Tokens, f.Identity.OriginJTI
 	if next.Tokens.Refresh == "" {

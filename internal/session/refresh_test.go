@@ -75,10 +75,10 @@ func TestOlderGenerationAdoptsTheStepUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !stepped.Factors[session.SMS].Equal(w.clock.Now()) || len(stepped.Factors) != 2 || stepped.Ends != s.Ends || stepped.Generation != 2 {
+	if !stepped.Factors.At(session.SMS).Equal(w.clock.Now()) || len(stepped.Factors) != 2 || stepped.Ends != s.Ends || stepped.Generation != 2 {
 		t.Errorf("StepUp: %+v", stepped)
 	}
-	if _, has := s.Factors[session.SMS]; has {
+	if s.Factors.Has(session.SMS) {
 		t.Error("StepUp changed the session it was given")
 	}
 	if revoked := w.pool.Revoked(); !reflect.DeepEqual(revoked, []string{"refresh-1"}) {
@@ -86,7 +86,7 @@ func TestOlderGenerationAdoptsTheStepUp(t *testing.T) {
 	}
 	w.clock.Advance(29*time.Minute + 30*time.Second) // the other host's cookie is due
 	adopted, err := w.b.Refresh(w.ctx, s)
-	if err != nil || adopted.Generation != 2 || !adopted.Factors[session.SMS].Equal(stepped.Factors[session.SMS]) {
+	if err != nil || adopted.Generation != 2 || !adopted.Factors.At(session.SMS).Equal(stepped.Factors.At(session.SMS)) {
 		t.Errorf("adopted %+v, %v", adopted, err)
 	}
 	if n := w.pool.Refreshes(); n != 0 {

@@ -106,7 +106,7 @@ type Session struct {
 	Groups        []string
 	Claims        map[string]any // extra claims chosen by configuration
 
-	Factors map[Factor]time.Time // when each factor last passed, by our clock
+	Factors Factors
 
 	AuthTime      time.Time // of the tokens, never after now
 	Started       time.Time

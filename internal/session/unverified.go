@@ -16,9 +16,7 @@ func unproven(s Session) bool {
 	if s.EmailVerified || s.Email == "" {
 		return false
 	}
-	_, link := s.Factors[MagicLink]
-	_, code := s.Factors[EmailCode]
-	return !link && !code
+	return !s.Factors.Has(MagicLink) && !s.Factors.Has(EmailCode)
 }
 
 // endUnproven ends a user's sessions from before the address was verified, apart from the one with the ID keep. They must be
