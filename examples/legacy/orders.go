@@ -78,6 +78,9 @@ func parts(r *http.Request) ([]field, error) {
 
 func (a *application) show(w http.ResponseWriter, p page) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if p.Status != 0 {
+		w.WriteHeader(p.Status)
+	}
 	if err := pageTemplate.Execute(w, p); err != nil {
 		log.Printf("showing %s: %v", p.Title, err)
 	}

@@ -28,7 +28,9 @@ type page struct {
 	User, Email, Groups         string
 	Account                     string
 	Headers                     []header
-	Form                        bool // shows one
+	Form, AccountForm           bool   // shows one
+	Asked                       string // proof that the page needs first
+	Status                      int    // of the answer; 0 for 200
 	Received                    []field
 }
 
@@ -48,6 +50,7 @@ func newHandler(account string, now func() time.Time) http.Handler {
 	mux.HandleFunc("GET /admin", a.page("Administration"))
 	mux.HandleFunc("GET /orders", a.orders)
 	mux.HandleFunc("POST /orders", a.orders)
+	a.salary(mux)
 	mux.HandleFunc("GET /api/time", a.time)
 	mux.Handle("GET /static/", http.FileServerFS(files))
 	return mux
@@ -65,11 +68,15 @@ func (a *application) pageOf(title string, r *http.Request) page {
 	}
 }
 
-// headersOf lists the headers by name, one line a value.
+// headersOf lists the headers by name, one line a value; of credentials it tells the scheme alone.
 func headersOf(r *http.Request) []header {
 	var all []header
 	for name, values := range r.Header {
 		for _, value := range values {
+			if name == "Authorization" {
+				scheme, _, _ := strings.Cut(value, " ")
+				value = scheme + " …"
+			}
 			all = append(all, header{name, value})
 		}
 	}
