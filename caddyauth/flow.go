@@ -39,6 +39,7 @@ type Flow struct {
 type StepUp struct {
 	Factors     []session.Factor `json:"f,omitempty"` // any of these; empty: any factor
 	MaxAge      time.Duration    `json:"m"`
+	Newest      bool             `json:"n,omitempty"` // earlier factors than the one that passed last do not count
 	Subject     string           `json:"u"`           // the person of the session; nobody else may finish it
 	Session     string           `json:"i"`           // [session.PublicID] of the session that is stepped up
 	Transaction string           `json:"x,omitempty"` // what is approved; goes to the upstream and into the token
@@ -82,7 +83,7 @@ func (f *Flow) pending(s *session.Session, now time.Time) bool {
 	if f.StepUp.Transaction != "" && !f.passedSince(s) {
 		return true // an older factor approves nothing
 	}
-	asked := demand{factors: f.StepUp.Factors, maxAge: f.StepUp.MaxAge}
+	asked := demand{factors: f.StepUp.Factors, maxAge: f.StepUp.MaxAge, newest: f.StepUp.Newest}
 	return !asked.met(s, now)
 }
 

@@ -67,6 +67,7 @@ func validFactor(name string) error {
 // demand is a step-up that a request needs.
 type demand struct {
 	transaction bool             // of this request alone
+	newest      bool             // earlier factors than the one that passed last do not count
 	factors     []session.Factor // any of these; empty: any factor
 	maxAge      time.Duration
 }
@@ -81,8 +82,12 @@ func (s StepUpRule) demand() demand {
 
 // met reports whether one of the factors has passed recently enough.
 func (d *demand) met(s *session.Session, now time.Time) bool {
+	var since time.Time
+	if d.newest {
+		since = s.Factors.Newest()
+	}
 	for _, passed := range s.Factors {
-		if now.Sub(passed.At) <= d.maxAge && (len(d.factors) == 0 || slices.Contains(d.factors, passed.Factor.For())) {
+		if now.Sub(passed.At) <= d.maxAge && !passed.At.Before(since) && (len(d.factors) == 0 || slices.Contains(d.factors, passed.Factor.For())) {
 			return true
 		}
 	}
@@ -154,7 +159,7 @@ func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand, nav
 			Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: "/",
 		})
 	}
-	asked := StepUp{Factors: d.factors, MaxAge: d.maxAge}
+	asked := StepUp{Factors: d.factors, MaxAge: d.maxAge, Newest: d.newest}
 	switch {
 	case form:
 		return v.askStepUpOfForm(w, r, asked, d.transaction)

@@ -130,8 +130,10 @@ func TestAttackMethodOverrideAroundStepUp(t *testing.T) {
 	guard := g.guard(Guard{StepUp: rules})
 	_, cookie := g.signIn("alice", appOrigin)
 	r := script(appOrigin+"/orders/1", cookie)
-	for _, name := range []string{"X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"} {
-		r.Header.Set(name, "DELETE")
+	for _, name := range []string{
+		"X-Http-Method-Override", "X-Method-Override", "X-Http-Method", "X_HTTP_Method_Override", "x.method.override", "X-HTTP_METHOD",
+	} {
+		r.Header[name] = []string{"DELETE"}
 	}
 	if w := g.serve(r, guard); w.Code != http.StatusOK {
 		t.Fatalf("GET: %d", w.Code)
@@ -168,6 +170,49 @@ func TestStepUpDoesNotLoop(t *testing.T) {
 	}
 	g.clock.Advance(time.Minute)
 	g.stepUpFlow(g.serve(navigation(appOrigin+"/", cookie, looping), guard).Header().Get("Location"))
+}
+
+// Somebody steps up again and again, quickly: that is no loop. A browser that keeps no session brings the same factor every time.
+func TestQuickStepUpsAreNoLoop(t *testing.T) {
+	g := newGuarded(t)
+	guard := g.guard(Guard{StepUp: fiveMinutes("sms")})
+	s, cookie := g.signIn("alice", appOrigin)
+	secret, err := newNonce(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := &http.Cookie{Name: g.rt.nonceCookie.Name, Value: secret.String()}
+	round := func() int {
+		w := g.serve(navigation(appOrigin+"/pay", cookie, nonce), guard)
+		if w.Code != http.StatusFound {
+			return w.Code
+		}
+		next, err := g.rt.finish(httptest.NewRecorder(), navigation(portalOrigin+"/auth/step-up"), g.stepUpFlow(w.Header().Get("Location")), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, code, _ := strings.Cut(next, "#")
+		w = g.serve(post(appOrigin, code, nonce), guard)
+		nonce = cookieSet(w, g.rt.nonceCookie.Name)
+		return w.Code
+	}
+	for i := range 3 * loopTries {
+		g.clock.Advance(2 * time.Second)
+		s, _ = g.steppedUp(s, session.SMS)
+		if status := round(); status != http.StatusSeeOther {
+			t.Fatalf("step-up %d: %d", i, status)
+		}
+	}
+	for i := range loopTries {
+		g.clock.Advance(time.Second)
+		want := http.StatusSeeOther
+		if i == loopTries-1 {
+			want = http.StatusForbidden
+		}
+		if status := round(); status != want {
+			t.Errorf("try %d of a browser that keeps no session: %d, want %d", i, status, want)
+		}
+	}
 }
 
 // Guards are cumulative in this, too: one that is content lifts nothing.

@@ -60,7 +60,8 @@ func (p *privateWriter) upstreamDemand(status int) *demand {
 		if !ok || parameters["error"] != insufficientAuthentication {
 			continue
 		}
-		d := demand{maxAge: 24 * 365 * time.Hour}
+		// An upstream that reads tokens knows of one step-up, the last.
+		d := demand{newest: true, maxAge: 24 * 365 * time.Hour}
 		if seconds, err := strconv.ParseUint(parameters["max_age"], 10, 31); err == nil {
 			d.maxAge = max(time.Duration(seconds)*time.Second, minAskedAge)
 		}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
 )
@@ -60,6 +62,35 @@ func TestUpstreamAsksForAStepUp(t *testing.T) {
 	// Without the option the upstream's answer is its own affair.
 	if w := g.serve(navigation(appOrigin+"/reports", cookie), g.guard(Guard{})); w.Body.String() != "upstream's own" {
 		t.Errorf("not asked to listen: %d %s", w.Code, w.Body)
+	}
+}
+
+// An upstream that reads tokens knows of the last step-up alone: one by another factor, a moment earlier, does not count for what it asks.
+func TestUpstreamAsksForFactorsInTurn(t *testing.T) {
+	g := newGuarded(t)
+	guard := g.guard(Guard{UpstreamStepUp: true})
+	s, _ := g.signIn("alice", appOrigin)
+	s, _ = g.steppedUp(s, session.SMS)
+	g.clock.Advance(time.Second)
+	s, cookie := g.steppedUp(s, session.Passkey)
+	g.wanting(upstreamChallenge, never)
+	w := g.serve(navigation(appOrigin+"/slip", cookie), guard)
+	flow := g.stepUpFlow(w.Header().Get("Location"))
+	if w.Code != http.StatusFound || !flow.pending(&s, g.clock.Now()) {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	g.clock.Advance(time.Second)
+	s, cookie = g.steppedUp(s, session.SMS)
+	if flow.pending(&s, g.clock.Now()) {
+		t.Error("the portal would ask again")
+	}
+	if w := g.serve(navigation(appOrigin+"/slip", cookie), guard); w.Body.String() != "upstream's own" {
+		t.Errorf("the guard asks again: %d %v", w.Code, w.Header())
+	}
+	// A rule of the guard's own takes either.
+	own := g.guard(Guard{StepUp: []StepUpRule{{MaxAge: caddy.Duration(time.Minute), Factors: []string{"passkey"}}}})
+	if w := g.serve(navigation(appOrigin+"/slip", cookie), own); w.Body.String() != "upstream's own" {
+		t.Errorf("the guard's own rule: %d %v", w.Code, w.Header())
 	}
 }
 

@@ -175,6 +175,7 @@ func (rt *realm) serveHandoff(w http.ResponseWriter, r *http.Request, v *visit) 
 		return rt.handoffFailed(w, r, v, http.StatusForbidden, taken.Location, err)
 	}
 	rt.sessionCookie.Set(w, value, taken.Session.Ends.Sub(rt.now()))
+	*v.nonce() = v.nonce().proven(taken.Session.Factors.Newest())
 	rt.goBack(w, v, taken.Location)
 	return nil
 }

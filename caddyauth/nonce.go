@@ -108,6 +108,15 @@ func (n nonceValue) tried(now time.Time) nonceValue {
 	return n
 }
 
+// proven forgets the tries before a factor passed at that time: who proves who they are once more is not sent round by itself, however
+// quick they are. Tries are noted in whole seconds.
+func (n nonceValue) proven(at time.Time) nonceValue {
+	if at.Sub(n.last) >= time.Second {
+		n.tries = 0
+	}
+	return n
+}
+
 func (n nonceValue) recent(now time.Time) bool {
 	age := now.Sub(n.last)
 	return age > -loopWindow && age < loopWindow

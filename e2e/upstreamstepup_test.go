@@ -117,6 +117,46 @@ func TestScriptLearnsOfTheUpstreamsStepUp(t *testing.T) {
 	}
 }
 
+// The application asks for one factor here and for another there, and knows of the last one alone, as tokens do: each page is a step-up away.
+func TestUpstreamAsksForFactorsInTurn(t *testing.T) {
+	d := deploy(t, "\t\tmagic_link\n", "\t\tmagic_link\n\t\tsms_step_up\n")
+	b := browse(t)
+	d.signInWithPasskey(b)
+	b.open(d.portal + "/auth/account")
+	b.click("#change-phone")
+	b.fill("#phone", annasPhone)
+	b.click("#phone-send")
+	b.fill("#phone-code", d.code(t, annasPhone, 0))
+	b.click("#phone-verify")
+	b.arriveBelow(d.portal + "/auth/account?notice=phone_verified")
+	d.later(t)
+
+	slip, salary := d.app+"/salary/slip?month=5#net", d.app+"/salary?year=2026#q3"
+	b.open(salary)
+	b.click("#passkey-button")
+	b.arrive(salary)
+	b.greets(anna, "/salary?year=2026", "#q3")
+
+	b.open(slip)
+	b.arriveBelow(d.portal + "/auth/step-up")
+	b.see("#send-code")
+	if ask[bool](b, "!!document.querySelector('#passkey-button, #send-link')") {
+		t.Error("another factor than the one asked for is offered")
+	}
+	known := len(d.messages(t, annasPhone))
+	b.click("#send-code")
+	b.see("#code")
+	b.fill("#code", d.code(t, annasPhone, known))
+	b.click("#verify-code")
+	b.arrive(slip)
+	b.greets(anna, "/salary/slip?month=5", "#net")
+
+	b.open(salary)
+	b.click("#passkey-button")
+	b.arrive(salary)
+	b.greets(anna, "/salary?year=2026", "#q3")
+}
+
 // An application that is never content, for nobody tells it of the step-up: the person is asked once and then reads its answer, instead of
 // going round in circles.
 func TestUpstreamThatAsksForEver(t *testing.T) {

@@ -30,6 +30,17 @@ func (f Factors) Has(factor Factor) bool {
 	return slices.ContainsFunc(f, func(p Passed) bool { return p.Factor == factor })
 }
 
+// Newest is when a factor last passed; the zero time if none has.
+func (f Factors) Newest() time.Time {
+	var newest time.Time
+	for i := range f {
+		if f[i].At.After(newest) {
+			newest = f[i].At
+		}
+	}
+	return newest
+}
+
 // With is a copy in which the factor passed at that time.
 func (f Factors) With(factor Factor, at time.Time) Factors {
 	place, found := slices.BinarySearchFunc(f, factor, func(p Passed, factor Factor) int { return strings.Compare(string(p.Factor), string(factor)) })
