@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -49,6 +50,7 @@ type portalTest struct {
 	portal  *Portal
 	key     *rsa.PrivateKey
 	passed  bool // the last request went on to the next handler
+	paused  []time.Duration
 }
 
 var poolKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
@@ -99,6 +101,7 @@ func newPortal(t *testing.T, change ...func(*Realm, *Portal)) *portalTest {
 		pool: p.pool, verifier: verifier, credentials: p.store, notifier: &p.told,
 		ceremonies: &passkey.Ceremonies{Settings: config.passkeys, Store: p.store, Now: p.clock.Now},
 		sessions:   manager, pages: pages, logger: zap.New(core), now: p.clock.Now, rand: rand.Reader,
+		pause:         func(_ context.Context, d time.Duration) { p.paused = append(p.paused, d) },
 		sessionCookie: session.SessionCookie(true), nonceCookie: session.NonceCookie(true), browserCookie: session.BrowserCookie(true), peopleCookie: session.PeopleCookie(true),
 	}
 	app := &App{Realms: map[string]*Realm{DefaultRealm: config}, opened: map[string]*realm{DefaultRealm: p.rt}}

@@ -43,6 +43,7 @@ type realm struct {
 	metrics metrics
 	events  events
 	now     func() time.Time
+	pause   func(context.Context, time.Duration)
 	rand    io.Reader
 
 	closers []func() error
@@ -65,6 +66,7 @@ func openRealm(ctx caddy.Context, name string, config *Realm) (_ *realm, err err
 		logger:  ctx.Logger().Named(name),
 		metrics: newMetrics(name),
 		now:     time.Now,
+		pause:   pause,
 		rand:    rand.Reader,
 	}
 	defer func() {

@@ -216,6 +216,7 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 	if err != nil {
 		return err
 	}
+	began := v.rt.now()
 	if v.rt.config.signUpOpen() && !flow.linked() {
 		err := v.rt.pool.SignUp(ctx, userpool.SignUp{Username: flow.Email, Attributes: map[string]string{"email": flow.Email}})
 		if err == nil {
@@ -249,6 +250,9 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 	}
 	if err := v.expectCode(ctx, flow, asked, started.Username); err != nil {
 		return err
+	}
+	if !flow.linked() { // else it is clear who asks
+		v.evenOut(began)
 	}
 	return v.rt.remember(ctx, markSent, accountBucket(flow.Email), v.rt.now(), flowLifetime)
 }

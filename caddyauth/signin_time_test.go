@@ -1,0 +1,55 @@
+package caddyauth
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/caddy-cognito/passwordless/userpool"
+)
+
+// Attack: sending a mail takes time, so the lack of it would tell who has no account.
+func TestAttackTimeThatSendingTakes(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		mode  string
+		takes time.Duration // sending to Anna
+		anna  []time.Duration
+		other []time.Duration
+	}{
+		{"closed", SignUpClosed, 300 * time.Millisecond, []time.Duration{700 * time.Millisecond}, []time.Duration{time.Second}},
+		{"invitation", SignUpInvitation, 0, []time.Duration{time.Second}, []time.Duration{time.Second}},
+		{"a slow mail server", SignUpClosed, 3 * time.Second, nil, []time.Duration{time.Second}},
+		{"everybody gets a mail", SignUpOpen, 300 * time.Millisecond, nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPortal(t, func(r *Realm, _ *Portal) { r.SignUp.Mode = c.mode })
+			p.pool.initiate = func(username string) (userpool.Challenge, error) {
+				if username != anna {
+					return userpool.Challenge{}, userpool.ErrNotAuthorized
+				}
+				return userpool.Challenge{Session: "s", Username: annaSub}, nil
+			}
+			p.pool.respond = func(userpool.Response) (userpool.Result, error) {
+				p.clock.Advance(c.takes)
+				return userpool.Result{}, nil
+			}
+			for email, want := range map[string][]time.Duration{anna: c.anna, "nobody@example.com": c.other} {
+				p.paused = nil
+				b := p.browser()
+				b.submit("/auth/sign-in", "flow", p.found(b.get("/auth/sign-in"), flowField), "email", email)
+				if len(p.paused) != len(want) || len(want) > 0 && p.paused[0] != want[0] {
+					t.Errorf("%s waits for %v, not %v", email, p.paused, want)
+				}
+			}
+		})
+	}
+}
+
+// Whoever goes away while it waits is not waited for.
+func TestPauseEndsWithItsRequest(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	pause(ctx, time.Hour)
+	pause(t.Context(), time.Millisecond)
+}
