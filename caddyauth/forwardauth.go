@@ -147,9 +147,16 @@ func (f *ForwardAuth) answerable(asked *http.Request, rt *realm) error {
 		if f.family.covers(name) && !slices.Contains(f.answered, name) {
 			return fmt.Errorf("the client sent %q, which an upstream may take for one of our headers", name)
 		}
+		if f.methods && isMethodOverride(name) {
+			return errors.New("a request that is meant to be read as one of another method")
+		}
 	}
-	if (isPreflight(asked) || f.methods) && stripMethodOverrides(asked.Header.Clone()) {
-		return errors.New("a request that is meant to be read as one of another method")
+	for _, line := range asked.Header["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if f.family.covers(name) {
+				return fmt.Errorf("the client has %q taken off on the way, which is one of our headers", strings.TrimSpace(name))
+			}
+		}
 	}
 	return nil
 }

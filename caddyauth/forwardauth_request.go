@@ -76,6 +76,9 @@ func (f *ForwardAuth) request(r *http.Request, method, scheme, host string, u *u
 	for _, name := range forwardHeaders {
 		asked.Header.Del(name)
 	}
+	if lines := cookieLines(r); len(lines) > 0 { // a guard on the way here may have taken ours off
+		asked.Header["Cookie"] = slices.Clone(lines)
+	}
 	asked.Header.Set("X-Forwarded-Proto", scheme)
 	if scheme == "https" {
 		asked.TLS = new(tls.ConnectionState)

@@ -66,6 +66,16 @@ func (g *guarded) answer(f *ForwardAuth, r *http.Request) *httptest.ResponseReco
 	return w
 }
 
+// answerAgain asks with the request that came through guards before.
+func (g *guarded) answerAgain(f *ForwardAuth) *httptest.ResponseRecorder {
+	g.tb.Helper()
+	w := httptest.NewRecorder()
+	if err := f.ServeHTTP(w, g.reached, nil); err != nil {
+		g.tb.Fatalf("forward auth failed: %v", err)
+	}
+	return w
+}
+
 func proxies(t *testing.T, test func(*testing.T, ForwardAuth)) {
 	for _, proxy := range []string{proxyTraefik, proxyNginx, proxyEnvoy} {
 		config := ForwardAuth{Proxy: proxy}

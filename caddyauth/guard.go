@@ -77,8 +77,8 @@ type Guard struct {
 	// Says that this guard's route has a matcher, so that path rules apply in its realm. The Caddyfile sets it. Default: false.
 	PathRule bool `json:"path_rule,omitempty"`
 
-	// Protects nothing and only serves the guard's own addresses. The Caddyfile adds such a guard beside one with a matcher,
-	// which might not cover them. Default: false.
+	// Asks for no session: it serves the guard's own addresses, and takes our cookies and forged identity headers off what no other guard
+	// sees. The Caddyfile adds such a guard beside one with a matcher. Default: false.
 	EndpointsOnly bool `json:"endpoints_only,omitempty"`
 
 	app     *App
@@ -171,7 +171,7 @@ func (g *Guard) bind(app *App, config *Realm) error {
 	g.app, g.family, g.visitID = app, family.(*guardFamily), "passwordless.guard."+g.realmName()
 	g.family.protect(g.Headers)
 	if len(g.Bypass) > 0 || g.PathRule {
-		g.family.pathRules.Store(true)
+		g.family.applyPathRules()
 	}
 	return nil
 }
@@ -203,14 +203,14 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if below, ok := rt.guardPath(r); ok && g.serveEndpoint(w, r, rt, below) {
 		return nil
 	}
-	if g.EndpointsOnly {
-		return next.ServeHTTP(w, r)
-	}
 	if rt.isPortalPath(r) {
 		g.family.scrub(r)
 		return next.ServeHTTP(w, r)
 	}
 	v := g.visit(w, r, rt)
+	if g.EndpointsOnly {
+		return next.ServeHTTP(w, r)
+	}
 	if v.shared && isServiceWorkerScript(r) && rt.coversPortal(r.URL) {
 		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "service_worker", detail: "a service worker here could control the sign-in pages"})
 	}
@@ -218,15 +218,13 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		if reason := ambiguousPath(r.URL); reason != "" && !g.AllowAmbiguousPaths {
 			return v.refuse(w, r, refusal{status: http.StatusBadRequest, reason: "ambiguous_path", detail: reason})
 		}
-		delete(r.Header, "X-Original-Url")
-		delete(r.Header, "X-Rewrite-Url")
 	}
-	preflight := isPreflight(r)
+	preflight := !g.remote && isPreflight(r)
 	if preflight || g.methods {
 		stripMethodOverrides(r.Header)
 	}
 	if preflight {
-		return v.pass(w, r, next)
+		return v.passPreflight(w, r, next)
 	}
 	for i := range g.bypass {
 		if g.bypass[i].matches(r) {
@@ -278,13 +276,22 @@ func (g *Guard) mayKeep(v *visit) {
 }
 
 // stripMethodOverrides removes headers by which an upstream would read a request as one of another method: a preflight, which passes
-// without identity, or one that a rule has judged by its method. It reports whether there were any.
-func stripMethodOverrides(h http.Header) bool {
-	before := len(h)
-	for _, name := range [...]string{"X-Http-Method-Override", "X-Method-Override", "X-Http-Method"} {
-		delete(h, name)
+// without identity, or one that a rule has judged by its method.
+func stripMethodOverrides(h http.Header) {
+	for name := range h {
+		if isMethodOverride(name) {
+			delete(h, name)
+		}
 	}
-	return len(h) != before
+}
+
+func isMethodOverride(name string) bool {
+	for _, folded := range [...]string{"xhttpmethodoverride", "xmethodoverride", "xhttpmethod"} {
+		if foldedMatch(name, folded, false) {
+			return true
+		}
+	}
+	return false
 }
 
 // Interface guards

@@ -26,7 +26,7 @@ const guardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; im
 // refuse answers a request that may not pass: a navigation without session goes to sign in, other navigations get a page, gRPC
 // gets a status of its own, and everything else gets JSON and never a redirect.
 func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) error {
-	v.turnedAway = true
+	v.turnedAway, v.writer.asked = true, nil // our own challenge is no upstream's
 	v.rt.metrics.refused(why.reason)
 	if v.authenticated && why.reason == "forbidden" {
 		v.rt.record(happenedAccess, why.reason, append([]zap.Field{

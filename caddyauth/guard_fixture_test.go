@@ -137,14 +137,19 @@ func script(target string, cookies ...*http.Cookie) *http.Request {
 // serve sends r through the guards, in order, to the upstream.
 func (g *guarded) serve(r *http.Request, guards ...*Guard) *httptest.ResponseRecorder {
 	g.tb.Helper()
-	g.reached = nil
 	w := httptest.NewRecorder()
+	g.serveTo(w, r, guards...)
+	return w
+}
+
+func (g *guarded) serveTo(w http.ResponseWriter, r *http.Request, guards ...*Guard) {
+	g.tb.Helper()
+	g.reached = nil
 	g.repl = caddy.NewReplacer()
 	r = caddyhttp.PrepareRequest(r, g.repl, w, nil)
 	if err := g.chain(guards).ServeHTTP(w, r); err != nil {
 		g.tb.Fatalf("the guard failed: %v", err)
 	}
-	return w
 }
 
 func (g *guarded) chain(guards []*Guard) caddyhttp.Handler {

@@ -15,8 +15,9 @@ import (
 type privateWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	visit     *visit
-	shared    bool // no service worker may widen its scope over the portal
-	cookieSet bool // we sent a Set-Cookie
+	shared    bool        // no service worker may widen its scope over the portal
+	cookieSet bool        // we sent a Set-Cookie
+	before    http.Header // of the answer to a preflight, which is all that it may have beside CORS' own; nil for other requests
 	done      bool
 	demands             // of the upstream, where a guard listens to them
 	replaced  bool      // we answer instead of the upstream
@@ -25,14 +26,15 @@ type privateWriter struct {
 
 // pass hands the request on, with the response writer wrapped once.
 func (v *visit) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if v.authenticated && !v.watched { // its session's end is the end of the response, too
+		v.watched = true
+		v.rt.streams.enter(&v.stream, &v.session, w, r)
+		defer v.rt.streams.leave(&v.stream, v.session.ID)
+	}
 	if v.writer.visit != nil {
 		return next.ServeHTTP(w, r)
 	}
 	v.writer.visit, v.writer.ResponseWriter = v, w
-	if v.authenticated { // its session's end is the end of the response, too
-		v.rt.streams.enter(&v.stream, &v.session, w, r)
-		defer v.rt.streams.leave(&v.stream, v.session.ID)
-	}
 	err := next.ServeHTTP(&v.writer, r)
 	if !v.turnedAway { // by a further guard
 		v.rt.metrics.passed(v)
@@ -49,6 +51,10 @@ func (p *privateWriter) finish() {
 	}
 	p.done = true
 	h := p.ResponseWriter.Header()
+	if p.before != nil {
+		p.onlyCORS(h)
+		return
+	}
 	if p.shared {
 		delete(h, "Service-Worker-Allowed")
 	}
@@ -97,8 +103,11 @@ func (p *privateWriter) WriteHeader(status int) {
 		p.answerDemand(d)
 		return
 	}
-	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+	switch {
+	case status >= http.StatusOK, status == http.StatusSwitchingProtocols:
 		p.finish()
+	case p.before != nil: // hints for a page that nobody gets
+		return
 	}
 	p.ResponseWriter.WriteHeader(status)
 }
@@ -109,6 +118,9 @@ func (p *privateWriter) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	p.finish()
+	if p.before != nil {
+		return len(b), nil
+	}
 	if p.visit.stream.over.Load() {
 		return 0, errStreamEnded
 	}
@@ -121,6 +133,9 @@ func (p *privateWriter) ReadFrom(r io.Reader) (int64, error) {
 		return io.Copy(io.Discard, r)
 	}
 	p.finish()
+	if p.before != nil {
+		return io.Copy(io.Discard, r)
+	}
 	if p.visit.stream.over.Load() {
 		return 0, errStreamEnded
 	}

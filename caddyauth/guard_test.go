@@ -172,6 +172,8 @@ func TestRules(t *testing.T) {
 		{"group by case", Rule{Groups: []string{"Staff"}}, s, false},
 		{"domain", Rule{EmailDomains: []string{"example.com"}}, s, true},
 		{"unverified address", Rule{EmailDomains: []string{"example.com"}}, unverified, false},
+		{"address as a claim", Rule{Claim: "email", Values: []string{"Alice@Example.COM"}}, s, true},
+		{"unverified address as a claim", Rule{Claim: "email", Values: []string{"Alice@Example.COM"}}, unverified, false},
 		{"parent domain", Rule{EmailDomains: []string{"com"}}, s, false},
 		{"number", Rule{Claim: "level", Values: []string{"3"}}, s, true},
 		{"boolean", Rule{Claim: "flag", Values: []string{"true"}}, s, true},

@@ -39,6 +39,7 @@ type visit struct {
 	opened        bool
 	authenticated bool
 	turnedAway    bool // a guard has answered
+	watched       bool // stream is entered
 	refused       *refusal
 	session       session.Session
 	bearer        token.Use // the kind of token that opened it, "" for a cookie
@@ -65,7 +66,7 @@ func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit 
 	if v, ok := caddyhttp.GetVar(r.Context(), g.visitID).(*visit); ok {
 		return v
 	}
-	v := &visit{rt: rt, logger: g.logger, cookies: r.Header["Cookie"]}
+	v := &visit{rt: rt, logger: g.logger, cookies: cookieLines(r)}
 	v.cookie, v.cookieErr = rt.sessionCookie.Find(v.cookies)
 	v.origin, v.host, v.shared = g.family.hosts.lookUp(rt, r)
 	v.writer.shared = v.shared
@@ -75,7 +76,21 @@ func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit 
 		repl.Map(v.placeholder)
 	}
 	caddyhttp.SetVar(r.Context(), g.visitID, v)
+	if g.EndpointsOnly || len(g.app.Realms) > 1 {
+		caddyhttp.SetVar(r.Context(), strippedVar, v)
+	}
 	return v
+}
+
+// strippedVar is the visit that took our cookies off a request which others may still ask about a session: guards of other realms, forward auth.
+const strippedVar = "passwordless.guard/stripped"
+
+// cookieLines are the request's Cookie headers as they came.
+func cookieLines(r *http.Request) []string {
+	if v, ok := caddyhttp.GetVar(r.Context(), strippedVar).(*visit); ok {
+		return v.cookies
+	}
+	return r.Header["Cookie"]
 }
 
 // open opens the session once per request and says why not. It sets the cookie again when the session was refreshed or touched.

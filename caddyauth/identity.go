@@ -54,6 +54,13 @@ func (f *guardFamily) protect(headers map[string]string) {
 	f.protected.Store(&names)
 }
 
+// applyPathRules notes that a guard looks at paths. Headers by which some upstreams replace the path are as good as forged then.
+func (f *guardFamily) applyPathRules() {
+	if !f.pathRules.Swap(true) {
+		f.protect(map[string]string{"X-Original-Url": "", "X-Rewrite-Url": ""})
+	}
+}
+
 // foldName removes what upstreams fold away: CGI, WSGI, PHP and Java read "X-User", "X_User" and "x.user" as one name.
 func foldName(name string) string {
 	var b strings.Builder
@@ -132,9 +139,10 @@ func (f *guardFamily) scrub(r *http.Request) {
 	}
 }
 
+// scrubTrailer takes credentials off as well, which are no trailers (RFC 9110, section 6.5.1) and could pose as the one that we set.
 func (f *guardFamily) scrubTrailer(trailer http.Header) {
 	for name := range trailer {
-		if f.covers(name) {
+		if f.covers(name) || isCredential(name) {
 			delete(trailer, name)
 		}
 	}

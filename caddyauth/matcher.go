@@ -102,7 +102,7 @@ func (m *Matcher) visit(r *http.Request, rt *realm) *visit {
 		return v
 	}
 	v := &visit{rt: rt, logger: m.logger}
-	v.cookie, v.cookieErr = rt.sessionCookie.Read(r)
+	v.cookie, v.cookieErr = rt.sessionCookie.Find(cookieLines(r))
 	v.origin, v.host, v.shared = rt.cookieHost(r)
 	caddyhttp.SetVar(r.Context(), id, v)
 	return v

@@ -62,10 +62,10 @@ func acceptsHTML(accept []string) bool {
 }
 
 // isPreflight reports whether r is a CORS preflight (https://fetch.spec.whatwg.org/#cors-preflight-request): it never carries
-// cookies or a body, so it has to pass without identity or the browser blocks the request it asks for.
+// cookies, a body or an upgrade, so it has to pass without identity or the browser blocks the request it asks for.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1 &&
-		r.ContentLength == 0 && len(r.TransferEncoding) == 0
+		r.ContentLength == 0 && len(r.TransferEncoding) == 0 && len(r.Header["Upgrade"]) == 0
 }
 
 // returnTarget is the absolute URL that the person asked for, before any rewrite, on the given origin. Host header and

@@ -17,7 +17,8 @@ type Rule struct {
 	// Members of one of these groups of the user pool. Compared exactly.
 	Groups []string `json:"groups,omitempty"`
 
-	// A claim, by name: "sub", "username", "email", "groups", or one that the realm keeps (`session { claims … }`).
+	// A claim, by name: "sub", "username", "email" (for an allow only when it is verified), "groups", or one that the realm keeps
+	// (`session { claims … }`).
 	Claim string `json:"claim,omitempty"`
 
 	// How the claim's value is compared with Values; case counts. "equals": it is one of them. "contains": one of them is part of it.
@@ -28,7 +29,8 @@ type Rule struct {
 	// What the claim is compared with.
 	Values []string `json:"values,omitempty"`
 
-	// Domains of a verified e-mail address, such as "example.com". Subdomains are not included; case does not count.
+	// Domains of an e-mail address, such as "example.com"; for an allow it has to be verified. Subdomains are not included; case does not
+	// count.
 	EmailDomains []string `json:"email_domains,omitempty"`
 
 	// Factors of which one has passed in this session, however long ago: "passkey" (with user verification), "magic_link",
@@ -110,14 +112,19 @@ func unknownClaim(name string) error {
 	return fmt.Errorf("claim %q is not kept in sessions: add `claims %s` to `session` in the global option `passwordless`", name, name)
 }
 
-// matches reports whether the rule holds for s.
-func (r *Rule) matches(s *session.Session) bool {
+// matches reports whether the rule holds for s, as far as an allow goes: an address that nobody verified is anybody's to claim.
+func (r *Rule) matches(s *session.Session) bool { return r.holds(s, s.EmailVerified) }
+
+// concerns is matches for a deny, which an address names whether or not it is verified.
+func (r *Rule) concerns(s *session.Session) bool { return r.holds(s, true) }
+
+func (r *Rule) holds(s *session.Session, addressCounts bool) bool {
 	for _, group := range r.Groups {
 		if slices.Contains(s.Groups, group) {
 			return true
 		}
 	}
-	if len(r.EmailDomains) > 0 && s.EmailVerified {
+	if len(r.EmailDomains) > 0 && addressCounts {
 		if at := strings.LastIndexByte(s.Email, '@'); at > 0 {
 			for _, domain := range r.EmailDomains {
 				if strings.EqualFold(s.Email[at+1:], domain) {
@@ -131,7 +138,7 @@ func (r *Rule) matches(s *session.Session) bool {
 			return true
 		}
 	}
-	return r.Claim != "" && slices.ContainsFunc(claimValues(s, r.Claim), r.matchesValue)
+	return r.Claim != "" && (r.Claim != "email" || addressCounts) && slices.ContainsFunc(claimValues(s, r.Claim), r.matchesValue)
 }
 
 func (r *Rule) matchesValue(value string) bool {
@@ -147,7 +154,7 @@ func (r *Rule) matchesValue(value string) bool {
 // permitted applies a guard's rules: no deny may match and, where there is an allow, one must.
 func permitted(allow, deny []Rule, s *session.Session) bool {
 	for i := range deny {
-		if deny[i].matches(s) {
+		if deny[i].concerns(s) {
 			return false
 		}
 	}

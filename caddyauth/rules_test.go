@@ -55,6 +55,28 @@ func TestRuleComparisons(t *testing.T) {
 	}
 }
 
+// Anybody can sign up under an address and leave it unverified: an allow must not take their word for it, and a deny must not let them off
+// for it.
+func TestAttackUnverifiedAddressInRules(t *testing.T) {
+	for _, verified := range []bool{true, false} {
+		person := session.Session{Subject: "1", Email: "boss@example.com", EmailVerified: verified}
+		for _, rule := range []Rule{
+			{EmailDomains: []string{"example.com"}}, {Claim: "email", Values: []string{"boss@example.com"}},
+			{Claim: "email", Operator: "contains", Values: []string{"boss"}}, {Claim: "email", Operator: "matches", Values: []string{".*@example.com"}},
+		} {
+			if err := rule.validate(func(string) bool { return true }); err != nil {
+				t.Fatal(err)
+			}
+			if got := permitted([]Rule{rule}, nil, &person); got != verified {
+				t.Errorf("allow %+v, verified %v: %v", rule, verified, got)
+			}
+			if permitted(nil, []Rule{rule}, &person) {
+				t.Errorf("deny %+v, verified %v: permitted", rule, verified)
+			}
+		}
+	}
+}
+
 // `$` and `^` stand for lines in some languages: a value with a line feed must not pass for its first line.
 func TestAttackLineFeedInAMatchedClaim(t *testing.T) {
 	rule := Rule{Claim: "department", Operator: "matches", Values: []string{`sales`}}

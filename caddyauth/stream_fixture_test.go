@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,17 +28,25 @@ type streaming struct {
 	gone  chan string // what the upstream noticed the end of
 }
 
-func newStreaming(t *testing.T, http2 bool) *streaming {
+func newStreaming(t *testing.T, http2 bool, before ...Guard) *streaming {
 	t.Helper()
 	s := &streaming{guarded: newGuarded(t), gone: make(chan string, 16)}
 	backend := httptest.NewServer(s.backend())
 	t.Cleanup(backend.Close)
 	proxy := s.proxy(t, strings.TrimPrefix(backend.URL, "http://"))
-	guard := s.guard(Guard{})
+	var guards []*Guard
+	for _, config := range before {
+		guards = append(guards, s.guard(config))
+	}
+	guards = append(guards, s.guard(Guard{}))
 	s.front = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, new(caddyhttp.Server))
-		next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error { return proxy.ServeHTTP(w, r, nil) })
-		if err := guard.ServeHTTP(w, r, next); err != nil {
+		var next caddyhttp.Handler = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error { return proxy.ServeHTTP(w, r, nil) })
+		for _, guard := range slices.Backward(guards) {
+			inner := next
+			next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error { return guard.ServeHTTP(w, r, inner) })
+		}
+		if err := next.ServeHTTP(w, r); err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 	}))

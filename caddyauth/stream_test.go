@@ -141,6 +141,26 @@ func TestSilentStreamEndsAtSignOut(t *testing.T) {
 	}
 }
 
+// A guard that leaves the path open, before the one that asked for the session, must not hide the stream from that one.
+func TestAttackStreamBehindAnotherGuardsBypass(t *testing.T) {
+	s := newStreaming(t, false, Guard{Bypass: []string{"/socket", "/events", "/download"}})
+	who, cookie := s.signIn("alice", appOrigin)
+	s.socket(t, cookie)
+	s.get(t, "/events", "text/event-stream", cookie)
+	if err := s.rt.sessions.End(t.Context(), who); err != nil {
+		t.Fatal(err)
+	}
+	for gone := map[string]bool{}; len(gone) < 2; {
+		select {
+		case what := <-s.gone:
+			gone[what] = true
+		case <-time.After(20 * time.Second):
+			t.Fatalf("after the sign-out only these ended: %v", gone)
+		}
+	}
+	s.wantNoneLeft(t)
+}
+
 // A user whom the pool disables keeps no socket for longer than an access token lasts: open streams are refreshed like requests.
 func TestSocketIsRefreshed(t *testing.T) {
 	s := newStreaming(t, false)
