@@ -111,12 +111,12 @@ func (g *Guard) stepUpRefusal(v *visit, r *http.Request) *refusal {
 		if !rule.covers(r.Method) {
 			continue
 		}
-		met, refused := !rule.transaction && rule.met(&v.session, v.rt.now()), (*refusal)(nil)
-		if rule.transaction {
-			met, refused = v.takeApproval(r)
-		}
-		if refused != nil {
-			return refused
+		met := rule.met(&v.session, v.rt.now())
+		if met && rule.transaction { // in this order: an approval that came by another rule's factor must not be used up for this one
+			var refused *refusal
+			if met, refused = v.takeApproval(r); refused != nil {
+				return refused
+			}
 		}
 		if !met {
 			return &refusal{status: http.StatusUnauthorized, reason: "step_up", detail: "confirm once more that it is you", demand: &rule.demand}

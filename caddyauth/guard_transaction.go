@@ -71,10 +71,11 @@ func (f *Flow) passedSince(s *session.Session) bool {
 	return false
 }
 
-// takeApproval lets an approved request go on, once, with the ID of what was approved as a header.
+// takeApproval lets an approved request go on, once, with the ID of what was approved as a header. All rules and guards that ask for an
+// approval of the request share the one that it has.
 func (v *visit) takeApproval(r *http.Request) (approved bool, refused *refusal) {
-	if v.session.ID == "" { // a client's token: nobody can approve anything for it
-		return false, nil
+	if v.approved || v.session.ID == "" { // a client's token: nobody can approve anything for it
+		return v.approved, nil
 	}
 	kept := ""
 	if sealed := claimed(r); sealed != "" {
@@ -91,5 +92,6 @@ func (v *visit) takeApproval(r *http.Request) (approved bool, refused *refusal) 
 		return false, &refusal{status: http.StatusServiceUnavailable, reason: "unavailable", detail: "approvals cannot be checked now"}
 	}
 	r.Header[headerTransaction] = []string{string(id)}
+	v.approved = true
 	return true, nil
 }

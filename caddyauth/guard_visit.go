@@ -40,6 +40,7 @@ type visit struct {
 	authenticated bool
 	turnedAway    bool // a guard has answered
 	watched       bool // stream is entered
+	approved      bool // as a transaction of its own
 	refused       *refusal
 	session       session.Session
 	bearer        token.Use // the kind of token that opened it, "" for a cookie
