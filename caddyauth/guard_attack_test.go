@@ -240,7 +240,8 @@ func TestAttackPathTricksAgainstBypass(t *testing.T) {
 		"/public/../admin", "/public/%2e%2e/admin", "/public/%2E./admin", "/public/..%2fadmin", "/public/..%2Fadmin", "/public/..%5cadmin",
 		"/public/..%5Cadmin", "/public\\..\\admin", "//public/admin", "/public//admin", "/public/..;/admin", "/public/;/admin", "/public/%3b/admin",
 		"/public/./admin", "/public/%252e%252e/admin", "/public/%252fadmin", "/public/%c0%ae%c0%ae/admin", "/public/..", "/public/.", "/health;x",
-		"/public/%00", "/public/a%0d%0ab",
+		"/public/%00", "/public/a%0d%0ab", "/public/%25u002e%25u002e%25u002fadmin", "/public/%e0%80%ae%e0%80%ae%e0%80%afadmin", "/public/%f0%80%80%afadmin",
+		"/public/%f8%80%80%80%af", "/public/%fc%80%80%80%80%af", "/public/a%7f",
 	} {
 		for name, guards := range map[string][]*Guard{"bypass": {guard}, "catch-all": {catchAll}} {
 			r := script(appOrigin + "/")
@@ -256,7 +257,7 @@ func TestAttackPathTricksAgainstBypass(t *testing.T) {
 		r.URL = rawPath(t, path)
 		wantUnauthenticated(t, g.serve(r, guard), "no_session")
 	}
-	for _, path := range []string{"/public/x", "/public/", "/health", "/health?deep=1", "/public/a%20b", "/public/%C3%A9", "/public/100%25", "/public/a.b..c"} {
+	for _, path := range []string{"/public/x", "/public/", "/health", "/health?deep=1", "/public/a%20b", "/public/%C3%A9", "/public/100%25", "/public/a.b..c", "/public/%E3%83%9A%E0%A4%B9%F0%9F%94%91", "/public/...", "/public/%25us"} {
 		r := script(appOrigin + "/")
 		r.URL = rawPath(t, path)
 		if w := g.serve(r, guard); w.Code != http.StatusOK {

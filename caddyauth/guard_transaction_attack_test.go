@@ -28,9 +28,9 @@ func TestAttackApprovalByTheFactorOfAnotherRule(t *testing.T) {
 			for _, config := range each {
 				guards = append(guards, g.guard(config))
 			}
-			s, cookie := g.signIn("alice", appOrigin)
+			s, _ := g.signIn("alice", appOrigin)
 			g.clock.Advance(time.Hour) // its passkey is old
-			s, cookie = g.steppedUp(s, session.MagicLink)
+			s, cookie := g.steppedUp(s, session.MagicLink)
 			var passed []session.Factor
 			for range 4 {
 				w := g.serve(navigation(appOrigin+"/release", cookie), guards...)

@@ -1,6 +1,7 @@
 package caddyauth
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"reflect"
@@ -182,6 +183,24 @@ func TestUpstreamAnswersThatAskForNoStepUp(t *testing.T) {
 	w := g.serve(client(appOrigin+"/", g.token(token.Access, nil)), guard)
 	if w.Code != http.StatusUnauthorized || strings.Contains(w.Body.String(), "step_up_url") || w.Header().Get("Location") != "" {
 		t.Errorf("token: %d %s", w.Code, w.Body)
+	}
+}
+
+// The challenge of a further guard is no upstream's: were it read as one, its transaction would be forgotten and nobody ever get through.
+func TestStepUpOfAFurtherGuardIsItsOwn(t *testing.T) {
+	g := newGuarded(t)
+	s, _ := g.signIn("alice", appOrigin)
+	g.clock.Advance(time.Hour)
+	_, cookie := g.steppedUp(s, session.MagicLink)
+	w := g.serve(script(appOrigin+"/release", cookie), g.guard(Guard{UpstreamStepUp: true}), g.guard(Guard{StepUp: eachTime()}))
+	var answer struct {
+		StepUpURL string `json:"step_up_url"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusUnauthorized {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if flow := g.stepUpFlow(answer.StepUpURL); flow.StepUp.Transaction == "" {
+		t.Errorf("the transaction is lost: %+v", flow.StepUp)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // ambiguousPath reports why two servers could read the path of u differently, or "" when they cannot. A rule that is checked
 // here against one reading and an upstream that serves another is how path rules are bypassed, so where path rules apply such
 // requests are refused: encoded separators (%2f, %5c), backslashes, dot segments (plain or encoded), empty segments (//), path
-// parameters (;), control characters, double encoding (%252e) and overlong UTF-8 (%c0%ae).
+// parameters (;), control characters, double encoding (%252e, %25u002e) and overlong UTF-8 (%c0%ae, %e0%80%ae).
 func ambiguousPath(u *url.URL) string {
 	path := u.Path
 	if !strings.HasPrefix(path, "/") {
@@ -41,9 +41,9 @@ func ambiguousPath(u *url.URL) string {
 			return "the path has a parameter (;)"
 		case c < ' ' || c == 0x7f:
 			return "the path has a control character"
-		case c == '%' && i+2 < len(path) && isHexDigit(path[i+1]) && isHexDigit(path[i+2]):
+		case c == '%' && isEscape(path[i+1:]):
 			return "the path is encoded twice"
-		case (c == 0xc0 || c == 0xc1) && i+1 < len(path) && path[i+1]&0xc0 == 0x80:
+		case c >= 0xc0 && isOverlong(path[i:]):
 			return "the path has an overlong character"
 		}
 	}
@@ -55,6 +55,33 @@ func containsEncodedSlash(raw string) bool {
 		if raw[i] == '%' && raw[i+1] == '2' && (raw[i+2] == 'f' || raw[i+2] == 'F') {
 			return true
 		}
+	}
+	return false
+}
+
+// isEscape reports whether what follows a percent sign makes a character of it, in URLs or for servers that know "%u002f".
+func isEscape(s string) bool {
+	if len(s) >= 2 && (s[0] == 'u' || s[0] == 'U') {
+		return isHexDigit(s[1])
+	}
+	return len(s) >= 2 && isHexDigit(s[0]) && isHexDigit(s[1])
+}
+
+// isOverlong reports whether s begins with an ASCII character (or another short one) that is spelled in more bytes than it takes, which
+// careless decoders accept (RFC 3629, section 10).
+func isOverlong(s string) bool {
+	if len(s) < 2 || s[1]&0xc0 != 0x80 {
+		return false
+	}
+	switch s[0] {
+	case 0xc0, 0xc1, 0xfc, 0xfe:
+		return true
+	case 0xe0:
+		return s[1] < 0xa0
+	case 0xf0:
+		return s[1] < 0x90
+	case 0xf8:
+		return s[1] < 0x88
 	}
 	return false
 }
