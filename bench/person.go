@@ -85,8 +85,9 @@ func (p *person) do(r *http.Request) (page, error) {
 }
 
 var (
-	flowPattern = regexp.MustCompile(`name="flow" value="([^"]+)"`)
-	linkPattern = regexp.MustCompile(`https?://\S+/auth/link\S*#\S+`)
+	flowPattern   = regexp.MustCompile(`name="flow" value="([^"]+)"`)
+	linkPattern   = regexp.MustCompile(`https?://\S+/auth/link\S*#\S+`)
+	onwardPattern = regexp.MustCompile(`id="onward" href="([^"]+)"`) // of a page that passes on who is signed in already
 )
 
 // arrive opens an application's page and signs in on the way if need be: by a link, the first time.
@@ -99,6 +100,8 @@ func (p *person) arrive(address string) (page, error) {
 		switch {
 		case strings.HasSuffix(at.url.Path, "/handoff"):
 			at, err = p.submit(at, url.Values{"code": {at.url.Fragment}})
+		case onwardPattern.MatchString(at.body):
+			at, err = p.open(html.UnescapeString(onwardPattern.FindStringSubmatch(at.body)[1]))
 		case strings.HasSuffix(at.url.Path, "/sign-in"):
 			at, err = p.signIn(at)
 		default:

@@ -325,6 +325,21 @@ func (b *browser) addPasskey(a *passkeytest.Authenticator, proofs ...string) str
 	return added.CredentialID
 }
 
+// onward finds where a page passes on to.
+var onward = regexp.MustCompile(`<a id="onward" href="([^"]*)"`)
+
+// passedOn is where an answer sends a browser on that is signed in already: by a redirect, or by a page that takes the fragment along.
+func (p *portalTest) passedOn(w *httptest.ResponseRecorder) string {
+	p.Helper()
+	if w.Code == http.StatusSeeOther {
+		return w.Header().Get("Location")
+	}
+	if w.Code != http.StatusOK || w.Header().Get("Cache-Control") != "no-store" {
+		p.Errorf("passed on by %d %v", w.Code, w.Header())
+	}
+	return p.found(w, onward)
+}
+
 // dataHref finds the button of an error page.
 var dataHref = regexp.MustCompile(`id="action" class="button primary" href="([^"]*)"`)
 

@@ -75,6 +75,10 @@ func (v *portalVisit) moveOn(flow Flow) (bool, error) {
 	if flow.Host != "" {
 		v.audit(happenedSingleSignOn, "", append(whoIs(s), zap.String("application", flow.Host))...)
 	}
+	if flow.Fragment == "" && strings.HasPrefix(location, flow.Host+v.rt.portal.Path+"handoff#") {
+		// No page has read the fragment of the address asked for, and a redirect to another fragment would drop it.
+		return true, v.page(http.StatusOK, templates.PassOnPage{Next: location})
+	}
 	return true, v.seeOther(location)
 }
 

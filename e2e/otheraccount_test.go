@@ -16,7 +16,7 @@ func TestLinkForAnotherAccount(t *testing.T) {
 
 	asking := browse(t)
 	asking.withoutAutofill()
-	target := d.app + "/reports?year=2026"
+	target := d.app + "/reports?year=2026#q3"
 	asking.open(target)
 	asking.fill("#email", berta)
 	asking.click("#send-link")
@@ -38,9 +38,8 @@ func TestLinkForAnotherAccount(t *testing.T) {
 	b.greets(anna, "/?still=anna", "")
 
 	reading.click("#continue")
-	reading.until("location.href.startsWith('" + d.app + "/reports?year=2026') && document.readyState === 'complete'")
-	reading.see("#user")
-	reading.greets(berta, "/reports?year=2026", "")
+	reading.arrive(target)
+	reading.greets(berta, "/reports?year=2026", "#q3")
 	reading.open(d.portal + "/auth/account")
 	if who := reading.text(".who"); who != berta {
 		t.Errorf("the account page is of %s", who)

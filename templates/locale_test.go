@@ -117,7 +117,7 @@ func TestMessagesInPagesExist(t *testing.T) {
 func TestScriptsFindTheirTexts(t *testing.T) {
 	pages := newPages(t, Options{})
 	for page, scripts := range map[string][]string{
-		"sign-in": {"sign-in.js", "page.js"}, "check-mail": {"check-mail.js"}, "link-other": {"link.js"}, "handoff": {"handoff.js"}, "account": {"account.js", "page.js", "phone.js"},
+		"sign-in": {"sign-in.js", "page.js"}, "check-mail": {"check-mail.js"}, "link-other": {"link.js"}, "handoff": {"handoff.js"}, "pass-on": {"pass-on.js"}, "account": {"account.js", "page.js", "phone.js"},
 		"step-up": {"step-up.js", "page.js"},
 	} {
 		there := map[string]bool{}

@@ -28,7 +28,7 @@ type Page interface {
 // allPages has one of each.
 var allPages = []Page{
 	SignInPage{}, CheckMailPage{}, LinkPage{}, AccountPage{}, SignOutPage{}, SignedOutPage{}, HandoffPage{}, ErrorPage{}, ForbiddenPage{},
-	StepUpPage{}, SendAgainPage{},
+	StepUpPage{}, SendAgainPage{}, PassOnPage{},
 }
 
 // SignInPage asks for an e-mail address or a passkey; sign-in and sign-up are one form.
@@ -134,6 +134,11 @@ type SignedOutPage struct {
 	SignInURL string // "": Base + "sign-in"
 }
 
+// PassOnPage sends a browser that is signed in already on to an application, with the fragment of the address asked for.
+type PassOnPage struct {
+	Next string // the application's handoff page, with a one-time code
+}
+
 // HandoffPage takes the one-time code from the address's fragment and posts it to the same address as the form field "code".
 type HandoffPage struct{}
 
@@ -168,6 +173,7 @@ func (LinkPage) page() string      { return "link" }
 func (AccountPage) page() string   { return "account" }
 func (SignOutPage) page() string   { return "sign-out" }
 func (SignedOutPage) page() string { return "signed-out" }
+func (PassOnPage) page() string    { return "pass-on" }
 func (HandoffPage) page() string   { return "handoff" }
 func (SendAgainPage) page() string { return "send-again" }
 func (ErrorPage) page() string     { return "error" }

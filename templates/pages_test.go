@@ -93,6 +93,7 @@ func TestScriptAddressesAreRefused(t *testing.T) {
 		"error":      ErrorPage{ActionURL: attack},
 		"forbidden":  ForbiddenPage{SignOutURL: attack},
 		"send-again": SendAgainPage{Action: attack, DiscardURL: attack},
+		"pass-on":    PassOnPage{Next: attack},
 	} {
 		if html := render(t, pages, "en", page); regexp.MustCompile(`(href|action)="\s*(javascript|data:text)`).MatchString(html) {
 			t.Errorf("%s leads to a script", name)
@@ -147,7 +148,7 @@ func TestNothingInlineAndNoOtherHost(t *testing.T) {
 				if w := get(assets, path, nil); w.Code != 200 {
 					t.Errorf("%s loads %s: %d", name, a[1], w.Code)
 				}
-			case a[1] == "data:,", a[1] == "https://app.example.com", strings.HasPrefix(a[1], "/") && !strings.HasPrefix(a[1], "//"):
+			case a[1] == "data:,", a[1] == "https://app.example.com", strings.HasPrefix(a[1], "https://app.example.com/"), strings.HasPrefix(a[1], "/") && !strings.HasPrefix(a[1], "//"):
 			default:
 				t.Errorf("%s leads to %s", name, a[1])
 			}

@@ -49,6 +49,7 @@ func samples() map[string]Page {
 		"account-bare":   bare,
 		"sign-out":       SignOutPage{Email: "ada@example.com", Flow: "f1"},
 		"signed-out":     SignedOutPage{SignInURL: "/auth/sign-in"},
+		"pass-on":        PassOnPage{Next: "https://app.example.com/auth/handoff#c0de"},
 		"handoff":        HandoffPage{},
 		"send-again":     SendAgainPage{Target: "app.example.com/orders", Action: "/orders?passwordless_kept=x", DiscardURL: "/"},
 		"error":          ErrorPage{Status: 429, Code: "too_many", Reference: "0190a7c2-55f1", RetryAfter: 150, ActionURL: "/auth/"},
