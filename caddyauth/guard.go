@@ -77,8 +77,9 @@ type Guard struct {
 	// Says that this guard's route has a matcher, so that path rules apply in its realm. The Caddyfile sets it. Default: false.
 	PathRule bool `json:"path_rule,omitempty"`
 
-	// Asks for no session: it serves the guard's own addresses, and takes our cookies and forged identity headers off what no other guard
-	// sees. The Caddyfile adds such a guard beside one with a matcher. Default: false.
+	// Asks for no session: it serves the guard's own addresses, and of what no other guard sees it refuses paths that an upstream might take
+	// for guarded ones and takes our cookies and forged identity headers off. The Caddyfile adds such a guard beside one with a matcher.
+	// Default: false.
 	EndpointsOnly bool `json:"endpoints_only,omitempty"`
 
 	app     *App
@@ -208,9 +209,6 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return next.ServeHTTP(w, r)
 	}
 	v := g.visit(w, r, rt)
-	if g.EndpointsOnly {
-		return next.ServeHTTP(w, r)
-	}
 	if v.shared && isServiceWorkerScript(r) && rt.coversPortal(r.URL) {
 		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "service_worker", detail: "a service worker here could control the sign-in pages"})
 	}
@@ -218,6 +216,12 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		if reason := ambiguousPath(r.URL); reason != "" && !g.AllowAmbiguousPaths {
 			return v.refuse(w, r, refusal{status: http.StatusBadRequest, reason: "ambiguous_path", detail: reason})
 		}
+	}
+	if g.EndpointsOnly {
+		if v.shared {
+			return v.pass(w, r, next) // which keeps service workers off the portal
+		}
+		return next.ServeHTTP(w, r)
 	}
 	preflight := !g.remote && isPreflight(r)
 	if preflight || g.methods {

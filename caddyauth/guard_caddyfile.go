@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
-// parseGuard sets up the directive. A guard with a matcher may not see the guard's own addresses (/auth/handoff and so on), so one
-// without a matcher, which serves these and guards nothing, follows it.
+// parseGuard sets up the directive. A guard with a matcher may not see the guard's own addresses (/auth/handoff and so on), nor what only the
+// upstream would take for a guarded path, so one without a matcher, which asks for no session, follows it.
 func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if !h.Next() {
 		return nil, h.ArgErr()
@@ -32,7 +32,7 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	g.PathRule = matcherSet != nil
 	routes := h.NewRoute(matcherSet, g)
 	if matcherSet != nil {
-		routes = append(routes, h.NewRoute(nil, &Guard{Realm: g.Realm, EndpointsOnly: true})...)
+		routes = append(routes, h.NewRoute(nil, &Guard{Realm: g.Realm, EndpointsOnly: true, AllowAmbiguousPaths: g.AllowAmbiguousPaths})...)
 	}
 	return routes, nil
 }

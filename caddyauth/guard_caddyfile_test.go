@@ -159,6 +159,20 @@ func TestDirectiveOrder(t *testing.T) {
 }
 
 // Whatever tokens come, parsing ends with a value or an error that has a line, and never panics.
+// The guard beside one with a matcher reads paths as that one does.
+func TestAmbiguousPathsAreAllowedBesideTheGuardToo(t *testing.T) {
+	for option, want := range map[string]string{
+		"":                      `{"endpoints_only":true,"handler":"passwordless_guard"}`,
+		"ambiguous_paths allow": `{"allow_ambiguous_paths":true,"endpoints_only":true,"handler":"passwordless_guard"}`,
+	} {
+		adapter := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}
+		config, _, err := adapter.Adapt([]byte("http://app.localhost {\n passwordless_guard /admin/* {\n"+option+"\n}\n}"), nil)
+		if err != nil || !strings.Contains(string(config), want) {
+			t.Errorf("%q: %v in %s", option, err, config)
+		}
+	}
+}
+
 func FuzzGuardCaddyfile(f *testing.F) {
 	for _, seed := range []string{
 		"passwordless_guard", "passwordless_guard {\n realm a\n allow group b\n}", "passwordless_guard {\n deny claim a b\n bypass /x /y/*\n header X-A sub\n ambiguous_paths allow\n}",

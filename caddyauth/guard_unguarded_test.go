@@ -36,6 +36,47 @@ func TestAttackForgedIdentityBesideTheGuardedPaths(t *testing.T) {
 	}
 }
 
+// `passwordless_guard /admin/*` does not match "/admin;/users", but to Tomcat that is "/admin/users". So it is for a backslash (IIS), a
+// null byte, an encoded slash, and whatever is decoded twice: the matcher lets them by, and the guard beside it must not.
+func TestAttackPathThatOnlyTheUpstreamTakesForGuarded(t *testing.T) {
+	for _, allow := range []bool{false, true} {
+		g := newGuarded(t)
+		g.guard(Guard{PathRule: true})
+		beside := g.guard(Guard{EndpointsOnly: true, AllowAmbiguousPaths: allow})
+		for _, path := range []string{
+			"/admin;/users", "/admin;x=y/users", "/admin%3b/users", "/admin\\users", "/admin%5cusers", "/admin%00/users", "/admin%2fusers", "/%2561dmin/users",
+			"/x/..;/admin/users", "/admin%c0%afusers", "/admin%e0%80%afusers", "//admin/users",
+		} {
+			r := script(appOrigin + "/")
+			r.URL, r.RequestURI = rawPath(t, path), path
+			w := g.serve(r, beside)
+			if allow && w.Code != http.StatusOK || !allow && (w.Code != http.StatusBadRequest || g.reached != nil) {
+				t.Errorf("%s, ambiguous_paths allow %v: %d", path, allow, w.Code)
+			}
+		}
+		if w := g.serve(script(appOrigin+"/profile"), beside); w.Code != http.StatusOK {
+			t.Errorf("a plain path: %d", w.Code)
+		}
+	}
+}
+
+// The application that shares the portal's host has paths that no guard sees. A service worker from there must not reach the portal either.
+func TestAttackServiceWorkerBesideTheGuardedPaths(t *testing.T) {
+	g := newGuarded(t, func(config *Realm) { config.Applications, config.SharedHost = append(config.Applications, portalOrigin), true })
+	beside := g.guard(Guard{EndpointsOnly: true})
+	r := script(portalOrigin + "/sw.js")
+	r.Header.Set("Service-Worker", "script")
+	if w := g.serve(r, beside); w.Code != http.StatusForbidden || g.reached != nil {
+		t.Errorf("a script that covers the portal: %d", w.Code)
+	}
+	g.upstream = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Service-Worker-Allowed", "/") }
+	r = script(portalOrigin + "/app/sw.js")
+	r.Header.Set("Service-Worker", "script")
+	if w := g.serve(r, beside); w.Code != http.StatusOK || w.Header().Get("Service-Worker-Allowed") != "" {
+		t.Errorf("a script that widens its scope: %d %v", w.Code, w.Header())
+	}
+}
+
 // What one guard takes off a request the next one, of another realm, still has to know; so do a matcher and a question of another proxy.
 func TestSessionIsKnownAfterItsCookieWasTakenOff(t *testing.T) {
 	g := newGuarded(t)
