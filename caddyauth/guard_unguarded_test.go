@@ -62,7 +62,9 @@ func TestAttackPathThatOnlyTheUpstreamTakesForGuarded(t *testing.T) {
 
 // The application that shares the portal's host has paths that no guard sees. A service worker from there must not reach the portal either.
 func TestAttackServiceWorkerBesideTheGuardedPaths(t *testing.T) {
-	g := newGuarded(t, func(config *Realm) { config.Applications, config.SharedHost = append(config.Applications, portalOrigin), true })
+	g := newGuarded(t, func(config *Realm) {
+		config.Applications, config.SharedHost = append(config.Applications, portalOrigin), true
+	})
 	beside := g.guard(Guard{EndpointsOnly: true})
 	r := script(portalOrigin + "/sw.js")
 	r.Header.Set("Service-Worker", "script")
