@@ -5,17 +5,18 @@ import (
 	"testing"
 )
 
-// deployTwo is the example with a second application on a host of its own, and its origin.
-func deployTwo(t *testing.T) (d *deployment, second string) {
+// deployTwo is the example with a second application on a host of its own, and its origin. Edits change its Caddyfile further.
+func deployTwo(t *testing.T, edits ...string) (d *deployment, second string) {
 	t.Helper()
-	d = deploy(t,
+	d = deploy(t, append([]string{
 		"applications http://app.localhost:8080\n", "applications http://app.localhost:8080 http://second.localhost:8080\n",
 		"http://app.localhost:8080 {", `http://second.localhost:8080 {
 	passwordless_guard
 	reverse_proxy 127.0.0.1:9000
 }
 
-http://app.localhost:8080 {`)
+http://app.localhost:8080 {`,
+	}, edits...)...)
 	return d, strings.Replace(d.app, "app.", "second.", 1)
 }
 
