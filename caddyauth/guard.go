@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/session"
 )
 
 func init() {
@@ -197,6 +199,8 @@ func (g *Guard) realmName() string {
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	rt, err := g.app.realm(r.Context(), g.realmName())
 	if err != nil {
+		g.family.scrub(r) // the site's own error routes may lead to the upstream
+		session.StripCookies(r.Header)
 		w.Header().Set("Retry-After", "5")
 		w.Header().Set("Cache-Control", "no-store")
 		return caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("realm %q is not open: %w", g.realmName(), err))

@@ -2,7 +2,11 @@ package caddyauth
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // `passwordless_guard /admin/*` leaves the rest of the application open. The application believes its identity headers there as well, so a
@@ -33,6 +37,25 @@ func TestAttackForgedIdentityBesideTheGuardedPaths(t *testing.T) {
 	}
 	if g.reached.Header.Get(headerUser) != "" {
 		t.Error("an identity that nobody asked for")
+	}
+}
+
+// While the realm is closed the guard answers with an error, and a site's handle_errors may ask the application for the page: not as whoever
+// the client says it is.
+func TestAttackForgedIdentityOnTheErrorRoute(t *testing.T) {
+	g := newGuarded(t)
+	_, cookie := g.signIn("alice", appOrigin)
+	guard := g.guard(Guard{Headers: map[string]string{"X-Department": "department"}})
+	_ = g.app.Cleanup()
+	w := httptest.NewRecorder()
+	r := caddyhttp.PrepareRequest(navigation(appOrigin+"/", cookie, &http.Cookie{Name: "theirs", Value: "1"}), caddy.NewReplacer(), w, nil)
+	r.Header.Set(headerUser, "root")
+	r.Header.Set("X-Department", "root")
+	if err := guard.ServeHTTP(w, r, nil); err == nil {
+		t.Fatal("no error")
+	}
+	if r.Header.Get(headerUser) != "" || r.Header.Get("X-Department") != "" || r.Header.Get("Cookie") != "theirs=1" {
+		t.Errorf("the error route gets %v", r.Header)
 	}
 }
 
