@@ -31,10 +31,13 @@ var errDenyList = fmt.Errorf("%w: %w: the deny list cannot be read", ErrDenied, 
 // started before a time. Times are milliseconds since 1970.
 type denyList struct {
 	snapshot atomic.Pointer[denySnapshot]
-	mu       sync.Mutex // serialises changes of the snapshot and guards the fields below
-	lastTry  time.Time
-	ready    bool // one poll has succeeded
-	early    denials
+
+	mu    sync.Mutex // serialises changes of the snapshot and guards early; never held while storage is asked
+	early denials    // what this process denied before there was a snapshot
+
+	polling sync.Mutex // one poll at a time; guards what follows
+	lastTry time.Time  // when the last poll ended
+	ready   bool       // one poll has succeeded
 }
 
 // denySnapshot is never changed once it is shared.
@@ -119,7 +122,7 @@ func (m *Manager) checkSubjectDenied(id publicID, subject string, started, now t
 func (m *Manager) freshDenials(now time.Time) *denySnapshot {
 	snap := m.denied.snapshot.Load()
 	if snap == nil || now.Sub(snap.at) > maxStale {
-		return m.catchUp(now)
+		return m.catchUp()
 	}
 	return snap
 }
@@ -133,10 +136,11 @@ func (snap *denySnapshot) check(id publicID, who owner, started time.Time) error
 
 // catchUp polls out of turn: at the start, after the machine has slept, or if Run is not running. It returns nil if the list
 // still cannot be read; then it is not tried again for 5 seconds.
-func (m *Manager) catchUp(now time.Time) *denySnapshot {
+func (m *Manager) catchUp() *denySnapshot {
 	d := &m.denied
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.polling.Lock()
+	defer d.polling.Unlock()
+	now := m.now() // the wait for somebody else's poll may have been long
 	if snap := d.snapshot.Load(); snap != nil && now.Sub(snap.at) <= maxStale {
 		return snap
 	}
@@ -155,16 +159,17 @@ func (m *Manager) catchUp(now time.Time) *denySnapshot {
 // Poll reads the deny list now. [Manager.Run] does so every 5 seconds.
 func (m *Manager) Poll(ctx context.Context) error {
 	defer m.changed() // also on failure: a list that grew too old ends sessions
-	m.denied.mu.Lock()
-	defer m.denied.mu.Unlock()
+	m.denied.polling.Lock()
+	defer m.denied.polling.Unlock()
 	return m.poll(ctx)
 }
 
-// poll reads the list and shares a new snapshot. The caller holds denied.mu.
+// poll reads the list and shares a new snapshot. The caller holds denied.polling.
 func (m *Manager) poll(ctx context.Context) error {
 	d := &m.denied
 	now := m.now()
-	d.lastTry = now
+	// At its end: whoever waited for a poll that failed slowly must not begin another.
+	defer func() { d.lastTry = m.now() }()
 	listed, err := m.readDenyList(ctx, now)
 	if err != nil {
 		if !d.ready { // a storage that nobody has used yet: some cannot list a folder that is not there
@@ -178,6 +183,8 @@ func (m *Manager) poll(ctx context.Context) error {
 		}
 	}
 	d.ready = true
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	local := d.early
 	if old := d.snapshot.Load(); old != nil {
 		local = old.local
@@ -285,9 +292,12 @@ func (d *denyList) has(id publicID) bool {
 	snap := d.snapshot.Load()
 	if snap == nil {
 		d.mu.Lock()
-		defer d.mu.Unlock()
 		_, early := d.early.sessions[id]
-		return early
+		snap = d.snapshot.Load() // the first poll may just have moved what was early there
+		d.mu.Unlock()
+		if snap == nil {
+			return early
+		}
 	}
 	_, listed := snap.listed.sessions[id]
 	_, local := snap.local.sessions[id]
@@ -316,7 +326,10 @@ func (m *Manager) tick(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		m.logger().Error("nobody is let in when this lasts for a minute", "error", err)
 	}
-	if err := m.Keys.Maintain(ctx); err != nil && ctx.Err() == nil {
+	round, cancel = context.WithTimeout(ctx, ringTimeout)
+	err = m.Keys.Maintain(round)
+	cancel()
+	if err != nil && ctx.Err() == nil {
 		m.logger().Error("keeping the key ring", "error", err)
 	}
 	m.sweepWhenDue(ctx)

@@ -22,7 +22,7 @@ const (
 	keyLead       = 5 * time.Minute  // between publishing a key and sealing with it; every process re-reads more often
 	ringReread    = time.Minute      // how often Maintain reads the ring again
 	unknownReread = 5 * time.Second  // how often an unknown key ID may cause a read
-	ringTimeout   = 10 * time.Second // of a read that an unknown key ID caused
+	ringTimeout   = 10 * time.Second // of a read that an unknown key ID caused, and of a round of Maintain
 	maxRingKeys   = 64
 )
 
@@ -48,7 +48,7 @@ type KeyRing struct {
 
 	ring     atomic.Pointer[ring]
 	mu       sync.Mutex // serialises reads of the file
-	lastRead time.Time  // guarded by mu; last attempt
+	lastRead time.Time  // guarded by mu; the last attempt's end
 }
 
 // ring is one state of the file. It is never changed once it is shared.
@@ -122,7 +122,7 @@ func (k *KeyRing) Maintain(ctx context.Context) error {
 	if age := k.now().Sub(k.lastRead); age >= 0 && age < ringReread {
 		return nil
 	}
-	k.lastRead = k.now()
+	defer func() { k.lastRead = k.now() }()
 	r, err := k.load(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the key ring: %w", err)
@@ -301,10 +301,10 @@ func (k *KeyRing) find(id [keyIDSize]byte) *ringKey {
 	if age := now.Sub(k.lastRead); age >= 0 && age < unknownReread {
 		return nil
 	}
-	k.lastRead = now
 	ctx, cancel := context.WithTimeout(context.Background(), ringTimeout)
 	defer cancel()
 	r, err := k.load(ctx)
+	k.lastRead = k.now() // at its end: whoever waited for a read that failed slowly must not begin another
 	if err != nil {
 		return nil
 	}
