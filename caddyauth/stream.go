@@ -50,7 +50,7 @@ var streamPools = caddy.NewUsagePool()
 
 // Destruct implements [caddy.Destructor]: a realm that is gone can watch nobody, so nobody stays.
 func (p *streams) Destruct() error {
-	for _, s := range p.find(func(*stream) bool { return true }) {
+	for _, s := range p.find(anyStream) {
 		s.end()
 	}
 	return nil
@@ -64,8 +64,8 @@ func (p *streams) shard(sid string) *streamShard {
 	return &p.shards[sid[len(sid)-1]%byte(len(p.shards))]
 }
 
-// enter notes that a request of who is under way. The request that it returns is the one to hand on: one that looks like a
-// stream can be cancelled, wherever its handler waits.
+// enter notes that a request of who is under way. One that looks like a stream gets a context, in place, by which it can be cancelled
+// wherever its handler waits.
 func (p *streams) enter(s *stream, who *session.Session, w http.ResponseWriter, r *http.Request) {
 	s.session, s.writer = who, w
 	if isUpgrade(r) || acceptsEventStream(r.Header) {
@@ -170,6 +170,8 @@ func (p *streams) touched(sid string, seen time.Time) {
 	}
 }
 
+func anyStream(*stream) bool { return true }
+
 func (s *stream) current() session.Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,18 +181,22 @@ func (s *stream) current() session.Session {
 // sweep ends the streams whose sessions are over: signed out here or, since the last look at the deny list, elsewhere; idle; at
 // their absolute end; or uncheckable for over a minute. The session manager calls it after every change and every 5 seconds.
 // Sessions whose access token runs out are refreshed in the background, so that a user whom the pool has signed out or disabled
-// does not stay for as long as a socket is open.
+// does not stay for as long as a socket is open. No lock is held while the manager is asked, which may have to read the deny list:
+// every other request would wait for the storage, too.
 func (p *streams) sweep(m *session.Manager) {
 	due := false
-	for _, s := range p.find(func(s *stream) bool {
+	for _, s := range p.find(anyStream) {
 		if s.lapsed != nil {
-			return s.lapsed()
+			if s.lapsed() {
+				s.end()
+			}
+			continue
 		}
 		who := s.current()
 		due = due || m.NeedsRefresh(who)
-		return m.Check(who) != nil
-	}) {
-		s.end()
+		if m.Check(who) != nil {
+			s.end()
+		}
 	}
 	if due && p.refreshing.CompareAndSwap(false, true) {
 		go func() {

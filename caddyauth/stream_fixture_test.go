@@ -179,7 +179,7 @@ func (s *streaming) poll(t *testing.T) {
 func (s *streaming) wantNoneLeft(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
-	for len(s.rt.streams.find(func(*stream) bool { return true })) > 0 {
+	for len(s.rt.streams.find(anyStream)) > 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("ended streams are still remembered")
 		}

@@ -60,7 +60,7 @@ func TestWebSocketEndsWithTime(t *testing.T) {
 		"lifetime over": func(s *streaming) {
 			for range 6 { // somebody is there all the time
 				s.clock.Advance(4 * time.Hour)
-				for _, one := range s.rt.streams.find(func(*stream) bool { return true }) {
+				for _, one := range s.rt.streams.find(anyStream) {
 					s.rt.streams.touched(one.current().ID, s.clock.Now())
 				}
 			}
