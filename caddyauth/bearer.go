@@ -25,7 +25,7 @@ func init() {
 // Bearer lets API clients in who bring a token of the realm's user pool as `Authorization: Bearer` (RFC 6750). It answers 401 to
 // all others and never redirects. Placeholders: {http.auth.user.id} (the user name), {http.auth.user.subject},
 // {http.auth.user.email}, {http.auth.user.email_verified}, {http.auth.user.groups}, {http.auth.user.client_id}. Identity headers
-// of the guard, which a client might forge, are removed. A sign-out at the portal ends the token; one made elsewhere cannot be seen
+// of the guard, which a client might forge, and our cookies are removed. A sign-out at the portal ends the token; one made elsewhere cannot be seen
 // in it before it expires.
 type Bearer struct {
 	// Name of the realm. Default: "default".
@@ -67,6 +67,8 @@ func (b *Bearer) Provision(ctx caddy.Context) error {
 func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.User, bool, error) {
 	if _, guarded := caddyhttp.GetVar(r.Context(), "passwordless.guard."+b.Realm).(*visit); !guarded {
 		new(guardFamily).scrub(r)
+		caddyhttp.SetVar(r.Context(), strippedVar, &visit{cookies: cookieLines(r)})
+		session.StripCookies(r.Header)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	raw, ok := bearerToken(r.Header)

@@ -64,6 +64,7 @@ func TestAttackBearerWithoutValidToken(t *testing.T) {
 		w := httptest.NewRecorder()
 		r := caddyhttp.PrepareRequest(script(appOrigin+"/api"), caddy.NewReplacer(), w, nil)
 		r.Header.Set("X-Passwordless-User", "mallory")
+		r.Header.Set("Cookie", "theirs=1; "+g.rt.sessionCookie.Name+"=ours")
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)
 		}
@@ -73,6 +74,9 @@ func TestAttackBearerWithoutValidToken(t *testing.T) {
 		}
 		if r.Header.Get("X-Passwordless-User") != "" {
 			t.Error("a forged identity header stays")
+		}
+		if got := r.Header.Get("Cookie"); got != "theirs=1" {
+			t.Errorf("cookies for the upstream: %q", got)
 		}
 	}
 	_ = g.app.Cleanup()

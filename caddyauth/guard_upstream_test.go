@@ -1,10 +1,13 @@
 package caddyauth
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/internal/session/sessiontest"
 	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
@@ -76,15 +79,52 @@ func TestClientsTokenGoesUpstreamOnlyWhenAsked(t *testing.T) {
 	}
 }
 
-// Without the record there is no token, and without the token nothing goes upstream.
+// Without the record there is no token, and without the token nothing goes upstream: not what the client sent instead of it, either.
 func TestNoTokenNoRequest(t *testing.T) {
+	for name, tc := range map[string]struct {
+		before func(*guarded, session.Session)
+		status int
+	}{
+		"ended on another node": {func(g *guarded, s session.Session) {
+			other := sessiontest.NewManager(g.tb, g.storage, g.pool)
+			other.Settings.Realm = DefaultRealm
+			if err := other.End(g.tb.Context(), s); err != nil {
+				g.tb.Fatal(err)
+			}
+		}, http.StatusUnauthorized},
+		"storage cannot be read": {func(g *guarded, _ session.Session) {
+			g.storage.Fail(func(string, string) error { return errors.New("down") })
+		}, http.StatusServiceUnavailable},
+	} {
+		for _, guard := range []Guard{{UpstreamBearer: "access"}, {UpstreamBearer: "id"}} {
+			t.Run(name+" "+guard.UpstreamBearer, func(t *testing.T) {
+				g := newGuarded(t)
+				s, cookie := g.signIn("alice", appOrigin)
+				g.rt.sessions = g.open(g.rt.config, DefaultRealm).sessions // this node has not seen the session yet
+				tc.before(g, s)
+				r := script(appOrigin+"/", cookie)
+				r.Header.Set("Authorization", "Bearer of-the-client")
+				w := g.serve(r, g.guard(guard))
+				if w.Code != tc.status || g.reached != nil || strings.Contains(w.Body.String(), "Bearer ") {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			})
+		}
+	}
+}
+
+// A pool that gave no ID token: the client's own word must not take its place.
+func TestAttackTokenThatTheSessionLacks(t *testing.T) {
 	g := newGuarded(t)
-	s, cookie := g.signIn("alice", appOrigin)
-	if err := g.rt.sessions.End(t.Context(), s); err != nil {
+	fresh := g.pool.SignIn("alice")
+	fresh.Tokens.ID = ""
+	s, err := g.rt.sessions.Start(t.Context(), fresh, session.Passkey, session.Device{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	w := g.serve(script(appOrigin+"/", cookie), g.guard(Guard{UpstreamBearer: "access"}))
-	if w.Code != http.StatusUnauthorized || g.reached != nil || strings.Contains(w.Body.String(), "Bearer ") {
+	r := script(appOrigin+"/", g.cookie(s, appOrigin))
+	r.Header.Set("Authorization", "Bearer of-the-client")
+	if w := g.serve(r, g.guard(Guard{UpstreamBearer: "id"})); w.Code != http.StatusServiceUnavailable || g.reached != nil {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
