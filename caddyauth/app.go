@@ -51,6 +51,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return errors.New("passwordless: no realm is configured; add a portal, applications, user_pool and passkeys to the global option")
 	}
 	for name, r := range a.Realms {
+		if err := checkRealmName(name); err != nil {
+			return fmt.Errorf("passwordless: %w", err)
+		}
 		if r == nil {
 			return fmt.Errorf("passwordless: realm %q is empty", name)
 		}

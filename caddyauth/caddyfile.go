@@ -42,9 +42,11 @@ func init() {
 //		}
 //		magic_link {
 //			lifetime <duration>
+//			code
 //		}
 //		sms_step_up
-//		sign_up open|closed|domains <domain...>
+//		remembered_users <number>|off
+//		sign_up open|invitation|closed|domains <domain...>
 //		session {
 //			idle_timeout <duration>
 //			lifetime     <duration>

@@ -31,6 +31,9 @@ const (
 	DefaultLinkLifetime = 15 * time.Minute
 )
 
+// maxRealmName bounds the name of a realm, in bytes.
+const maxRealmName = 64
+
 // Realm is one user pool, its sign-in portal and the applications behind it.
 type Realm struct {
 	// Where the sign-in pages live, such as "https://auth.example.com/auth/". The path is "/auth/" when it is left out. Put the
@@ -90,7 +93,7 @@ type Realm struct {
 
 // MagicLink configures sign-in by e-mailed link.
 type MagicLink struct {
-	// How long a link works, for user pools that we run ourselves (with Cognito the trigger decides). Default: 15m.
+	// How long a link works, from 1m to 1h, for user pools that we run ourselves (with Cognito the trigger decides). Default: 15m.
 	Lifetime caddy.Duration `json:"lifetime,omitempty"`
 
 	// Lets people type a short code from the mail where they asked for it, instead of opening the link there. It signs in who asked,
@@ -133,6 +136,18 @@ type Branding struct {
 
 	// CSS to append to the stylesheet. Default: none.
 	CSS string `json:"css,omitempty"`
+}
+
+// checkRealmName accepts letters, digits, ".", "_" and "-": the name is part of storage paths, where "../" would lead elsewhere, and of
+// metrics and challenges.
+func checkRealmName(name string) error {
+	other := func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
+	}
+	if strings.Trim(name, ".") == "" || len(name) > maxRealmName || strings.ContainsFunc(name, other) {
+		return fmt.Errorf("%q cannot be the name of a realm: use up to %d letters, digits, dots, hyphens and underscores", name, maxRealmName)
+	}
+	return nil
 }
 
 // provision checks the realm and loads its guests. Errors name the option, for JSON has no lines.
@@ -260,8 +275,8 @@ func (r *Realm) parseSession() error {
 	if r.RememberedUsers != nil && (*r.RememberedUsers < 0 || *r.RememberedUsers > maxRememberedUsers) {
 		return fmt.Errorf("remembered_users: %d is not between 0 and %d", *r.RememberedUsers, maxRememberedUsers)
 	}
-	if r.MagicLink != nil && (r.MagicLink.Lifetime < 0 || time.Duration(r.MagicLink.Lifetime) > time.Hour) {
-		return errors.New("magic_link: lifetime must be between 1m and 1h")
+	if lifetime := r.linkLifetime(); lifetime < time.Minute || lifetime > time.Hour {
+		return fmt.Errorf("magic_link: a lifetime of %s is not between 1m and 1h", lifetime)
 	}
 	return nil
 }

@@ -106,6 +106,12 @@ func TestBadConfigurationSaysWhatToMend(t *testing.T) {
 		"option twice":                       {line("magic_link", "magic_link\nmagic_link"), []string{"Caddyfile:16", "given twice"}},
 		"guard option unknown":               {line("passwordless_guard", "passwordless_guard {\n allow_all\n}"), []string{"Caddyfile:30", "allow_all"}},
 		"portal option unknown":              {line("passwordless_portal", "passwordless_portal {\n colour red\n}"), []string{"Caddyfile:26", "colour"}},
+		"realm named like a path":            {line("passwordless {", "passwordless {\n realm ../certificates"), []string{`"../certificates"`, "letters, digits"}},
+		"realm named with dots alone":        {line("passwordless {", "passwordless {\n realm .."), []string{`".."`, "letters, digits"}},
+		"realm without a name":               {line("passwordless {", "passwordless {\n realm \"\""), []string{`""`, "letters, digits"}},
+		"realm with a name without end":      {line("passwordless {", "passwordless {\n realm "+strings.Repeat("a", 65)), []string{"up to 64"}},
+		"links that end before they arrive":  {line("magic_link", "magic_link {\n lifetime 10s\n}"), []string{"magic_link: a lifetime of 10s is not between 1m and 1h"}},
+		"links that never end":               {line("magic_link", "magic_link {\n lifetime 2h\n}"), []string{"magic_link: a lifetime of 2h0m0s"}},
 		"realm unknown":                      {line("passwordless_guard", "passwordless_guard {\n realm staff\n}"), []string{"staff"}},
 		"global option missing":              {"legacy.example.com {\n passwordless_guard\n}", []string{"passwordless", "missing"}},
 	} {
