@@ -81,7 +81,9 @@ func (g *guarded) token(use token.Use, changes map[string]any) string {
 		claims["client_id"], claims["username"] = "client", "alice"
 	}
 	for name, value := range changes {
-		claims[name] = value
+		if claims[name] = value; value == nil {
+			delete(claims, name)
+		}
 	}
 	encode := func(v any) string {
 		raw, err := json.Marshal(v)
@@ -187,6 +189,11 @@ func TestAttackBearerAtTheGuard(t *testing.T) {
 	r := client(appOrigin+"/", good)
 	r.AddCookie(&http.Cookie{Name: g.rt.sessionCookie.Name, Value: "x"})
 	wantUnauthenticated(t, g.serve(r, guard), "invalid_session")
+	r = client(appOrigin+"/", good)
+	r.Header.Set("Cookie", g.rt.sessionCookie.Name+"=a; "+g.rt.sessionCookie.Name+"=b")
+	if w := g.serve(r, guard); w.Code != http.StatusBadRequest || g.reached != nil {
+		t.Errorf("two cookies and a token: %d", w.Code)
+	}
 	if w := g.serve(client("https://evil.example.org/", good), guard); w.Code != http.StatusForbidden {
 		t.Errorf("unlisted host: %d", w.Code)
 	}
@@ -272,6 +279,10 @@ func TestBearerStepUp(t *testing.T) {
 	fresh := g.token(token.Access, map[string]any{"auth_methods": "passkey sms"})
 	if w := g.serve(client(appOrigin+"/", fresh), guard); w.Code != http.StatusOK {
 		t.Errorf("with the factor: %d", w.Code)
+	}
+	undated := g.token(token.Access, map[string]any{"auth_methods": "passkey sms", "auth_time": nil})
+	if w := g.serve(client(appOrigin+"/", undated), g.guard(Guard{Bearer: "access", Allow: []Rule{{Factors: []string{"sms"}}}})); w.Code != http.StatusForbidden {
+		t.Errorf("a factor that passed at no time: %d", w.Code)
 	}
 	g.clock.Advance(6 * time.Minute)
 	if w := g.serve(client(appOrigin+"/", fresh), guard); w.Code != http.StatusUnauthorized {
