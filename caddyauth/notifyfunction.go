@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/caddyserver/caddy/v2"
@@ -42,26 +40,17 @@ func (f *NotifyFunction) provision() error {
 	if f.Function == "" {
 		return errors.New("notify: name the function, as in `notify passwordless-notify`")
 	}
-	if f.Endpoint != "" {
-		if u, err := url.Parse(f.Endpoint); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			return fmt.Errorf("notify: endpoint %q is no http or https URL", f.Endpoint)
-		}
+	if err := checkEndpoint(f.Endpoint); err != nil {
+		return fmt.Errorf("notify: %w", err)
 	}
 	return nil
 }
 
 // open finds the credentials.
 func (f *NotifyFunction) open(ctx context.Context) (Notifier, error) {
-	var options []func(*config.LoadOptions) error
-	if f.Region != "" {
-		options = append(options, config.WithRegion(f.Region))
-	}
-	settings, err := config.LoadDefaultConfig(ctx, options...)
+	settings, err := loadAWS(ctx, f.Region)
 	if err != nil {
-		return nil, fmt.Errorf("notify: reading the AWS configuration: %w", err)
-	}
-	if settings.Region == "" {
-		return nil, errors.New("notify: no AWS Region: set `region` there, or AWS_REGION")
+		return nil, fmt.Errorf("notify: %w", err)
 	}
 	client := lambda.NewFromConfig(settings, func(o *lambda.Options) {
 		if f.Endpoint != "" {
@@ -100,16 +89,7 @@ func (f *NotifyFunction) unmarshal(d *caddyfile.Dispenser) error {
 		return d.Err("notify takes the name or ARN of a Lambda function")
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch d.Val() {
-		case "region":
-			err = stringArgument(d, &f.Region)
-		case "endpoint":
-			err = stringArgument(d, &f.Endpoint)
-		default:
-			return d.Errf("unknown option %q for notify: use region or endpoint", d.Val())
-		}
-		if err != nil {
+		if err := awsArgument(d, "notify", &f.Region, &f.Endpoint); err != nil {
 			return err
 		}
 	}

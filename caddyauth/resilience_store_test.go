@@ -31,7 +31,7 @@ func breakDynamoDB(p *portalTest, how http.HandlerFunc) *atomic.Int64 {
 		how(w, r)
 	}))
 	p.Cleanup(server.Close)
-	config := &DynamoDBCredentialStore{Table: "Authenticators", Region: "eu-west-1", Endpoint: server.URL}
+	config := &DynamoDBCredentialStore{DynamoDBTable{Table: "Authenticators", Region: "eu-west-1", Endpoint: server.URL}}
 	store, err := config.OpenCredentialStore(p.Context(), RealmSettings{})
 	if err != nil {
 		p.Fatal(err)

@@ -63,10 +63,10 @@ func TestSessionStoreMistakes(t *testing.T) {
 			t.Errorf("%q is accepted", input)
 		}
 	}
-	for name, store := range map[string]*DynamoDBSessionStore{
+	for name, table := range map[string]DynamoDBTable{
 		"no table": {}, "no URL": {Table: "Sessions", Endpoint: "localhost"}, "unset placeholder": {Table: "{env.NO_SUCH_TABLE}"},
 	} {
-		if err := store.Provision(caddy.Context{}); err == nil {
+		if err := (&DynamoDBSessionStore{table}).Provision(caddy.Context{}); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}
