@@ -63,28 +63,28 @@ func (b *Bearer) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Authenticate implements [httpauth.Authenticator].
+// Authenticate implements [httpauth.Authenticator]. It says nothing of how answers to a good token are cached: those to requests with
+// Authorization are private already (RFC 9111, section 3.5).
 func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.User, bool, error) {
 	if _, guarded := caddyhttp.GetVar(r.Context(), "passwordless.guard."+b.Realm).(*visit); !guarded {
 		new(guardFamily).scrub(r)
 		caddyhttp.SetVar(r.Context(), strippedVar, &visit{cookies: cookieLines(r)})
 		session.StripCookies(r.Header)
 	}
-	w.Header().Set("Cache-Control", "no-store")
 	raw, ok := bearerToken(r.Header)
 	if !ok {
-		w.Header().Set("WWW-Authenticate", bearerChallenge(b.Realm, "", ""))
+		b.challenge(w, "", "")
 		return httpauth.User{}, false, nil
 	}
 	rt, err := b.app.realm(r.Context(), b.Realm)
 	if err != nil {
+		w.Header().Set("Cache-Control", "no-store")
 		return httpauth.User{}, false, fmt.Errorf("realm %q is not open: %w", b.Realm, err)
 	}
 	claims, err := rt.verifyBearer(r.Context(), raw, token.Use(b.Use))
 	if err != nil {
 		return httpauth.User{}, false, b.refuse(w, err)
 	}
-	w.Header().Del("Cache-Control") // RFC 9111, section 3.5: answers to requests with Authorization are private already
 	user := httpauth.User{ID: claims.Username, Metadata: map[string]string{
 		"subject":   claims.Subject,
 		"client_id": claims.ClientID,
@@ -101,14 +101,21 @@ func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.
 func (b *Bearer) refuse(w http.ResponseWriter, why error) error {
 	switch {
 	case errors.Is(why, token.ErrUnavailable), errors.Is(why, session.ErrUnavailable):
+		w.Header().Set("Cache-Control", "no-store")
 		return why
 	case errors.Is(why, session.ErrDenied):
-		w.Header().Set("WWW-Authenticate", bearerChallenge(b.Realm, "invalid_token", "signed out"))
+		b.challenge(w, "invalid_token", "signed out")
 	default:
 		b.logger.Debug("refused a bearer token", zap.Error(why))
-		w.Header().Set("WWW-Authenticate", bearerChallenge(b.Realm, "invalid_token", ""))
+		b.challenge(w, "invalid_token", "")
 	}
 	return nil
+}
+
+// challenge sets the headers of a 401 (RFC 6750, section 3).
+func (b *Bearer) challenge(w http.ResponseWriter, code, description string) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("WWW-Authenticate", bearerChallenge(b.Realm, code, description))
 }
 
 // parseBearer sets up an authentication handler with this provider. Syntax:

@@ -86,3 +86,18 @@ func TestAttackBearerWithoutValidToken(t *testing.T) {
 		t.Error("a closed realm let somebody in")
 	}
 }
+
+// A site's own word on caching stays with the answers to a good token, and never with a refusal, which a cache would give to others.
+func TestBearerLeavesCachingToTheSite(t *testing.T) {
+	g := newGuarded(t)
+	g.acceptTokens()
+	bearer := &Bearer{Realm: DefaultRealm, Use: "access", app: g.app, logger: zap.NewNop()}
+	for raw, want := range map[string]string{g.token(token.Access, nil): "max-age=60", "not.a.token": "no-store"} {
+		w := httptest.NewRecorder()
+		w.Header().Set("Cache-Control", "max-age=60")
+		r := caddyhttp.PrepareRequest(client(appOrigin+"/api", raw), caddy.NewReplacer(), w, nil)
+		if _, ok, err := bearer.Authenticate(w, r); err != nil || ok != (want == "max-age=60") || w.Header().Get("Cache-Control") != want {
+			t.Errorf("%q: %v, %v, %v", raw, ok, err, w.Header())
+		}
+	}
+}
