@@ -123,12 +123,15 @@ func (f *guardFamily) covers(name string) bool {
 
 // scrub removes every spelling of a protected header, and protected names from Connection (the proxy would delete our header as
 // hop-by-hop after we set it) and from Trailer and the trailers themselves (an upstream may merge them into the headers).
+//
+// It also leaves no upgrade but the one to a WebSocket.
 func (f *guardFamily) scrub(r *http.Request) {
 	for name := range r.Header {
 		if f.covers(name) {
 			delete(r.Header, name)
 		}
 	}
+	scrubUpgrade(r.Header)
 	scrubList(r.Header, "Connection", f.covers)
 	scrubList(r.Header, "Trailer", f.covers)
 	if len(r.Trailer) > 0 {

@@ -21,6 +21,27 @@ func isUpgrade(r *http.Request) bool {
 	return false
 }
 
+// scrubUpgrade leaves WebSockets as the only protocol that a client can ask for. An upstream that agrees to h2c (RFC 7540, section 3.2) turns
+// the connection into a tunnel for any further requests, which no guard would see.
+func scrubUpgrade(h http.Header) {
+	lines := h["Upgrade"]
+	if len(lines) == 0 {
+		return
+	}
+	socket := false
+	for _, line := range lines {
+		for name := range strings.SplitSeq(line, ",") {
+			socket = socket || strings.EqualFold(strings.TrimSpace(name), "websocket")
+		}
+	}
+	delete(h, "Http2-Settings")
+	if socket {
+		h["Upgrade"] = []string{"websocket"}
+	} else {
+		delete(h, "Upgrade")
+	}
+}
+
 // upgradeOriginAllowed reports whether the page that opens a WebSocket is the application itself or another listed one. Browsers
 // send cookies with cross-site WebSockets and apply no CORS, so without this any site could speak as the person who is signed
 // in. A client that sends our cookie but no Origin is not a browser of ours and is refused too.

@@ -84,3 +84,41 @@ func TestSharedHost(t *testing.T) {
 		wantUnauthenticated(t, g.serve(r, guard), "no_session")
 	}
 }
+
+// An upstream that agrees to "Upgrade: h2c" gives the client a connection of its own, behind every guard: for any path and with any identity
+// header. Neither an open path nor one that a session opens, nor one that no guard asks about, may lead to it.
+func TestAttackTunnelByUpgrade(t *testing.T) {
+	for name, guards := range map[string]func(*guarded) []*Guard{
+		"open path":     func(g *guarded) []*Guard { return []*Guard{g.guard(Guard{Bypass: []string{"/public"}})} },
+		"signed in":     func(g *guarded) []*Guard { return []*Guard{g.guard(Guard{})} },
+		"beside guards": func(g *guarded) []*Guard { return []*Guard{g.guard(Guard{EndpointsOnly: true})} },
+	} {
+		for _, upgrade := range []string{"h2c", "H2C", "websocket-h2c", "h2c, foo", "TLS/1.2", "HTTP/2.0"} {
+			t.Run(name+" "+upgrade, func(t *testing.T) {
+				g := newGuarded(t)
+				_, cookie := g.signIn("alice", appOrigin)
+				send := g.front(func(w http.ResponseWriter, r *http.Request) {
+					if protocol := r.Header.Get("Upgrade"); protocol != "" {
+						w.Header().Set("Connection", "Upgrade")
+						w.Header().Set("Upgrade", protocol)
+						w.WriteHeader(http.StatusSwitchingProtocols)
+					}
+					if r.Header.Get("Http2-Settings") != "" {
+						t.Error("the settings of a tunnel went upstream")
+					}
+				}, guards(g)...)
+				r := script(appOrigin+"/public", cookie)
+				r.Header.Set("Connection", "Upgrade")
+				r.Header.Set("Upgrade", upgrade)
+				r.Header.Set("Http2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")
+				if answer := send(r); answer.StatusCode != http.StatusOK {
+					t.Errorf("%d", answer.StatusCode)
+				}
+			})
+		}
+	}
+	h := http.Header{"Upgrade": {"h2c, WebSocket", "foo"}, "Http2-Settings": {"x"}}
+	if scrubUpgrade(h); len(h) != 1 || len(h["Upgrade"]) != 1 || h.Get("Upgrade") != "websocket" {
+		t.Errorf("of several protocols remain %v", h)
+	}
+}
