@@ -49,6 +49,26 @@ func TestSingleSignOnKeepsTheFragment(t *testing.T) {
 	other.greets(anna, "/admin", "")
 }
 
+// A step-up at one application counts at the other, which learns of it without a page that asks, and the fragment is there, too.
+func TestStepUpCountsAtTheOtherApplication(t *testing.T) {
+	d, second := deployTwo(t, "\tpasswordless_guard\n", `	passwordless_guard /admin* {
+		step_up 5m passkey
+	}
+	passwordless_guard
+`)
+	b := browse(t)
+	d.signInWithPasskey(b)
+	b.open(second + "/")
+	b.arrive(second + "/")
+	b.open(d.app + "/admin#one")
+	b.click("#passkey-button")
+	b.arrive(d.app + "/admin#one")
+
+	b.open(second + "/admin?tab=2#q3")
+	b.arrive(second + "/admin?tab=2#q3")
+	b.greets(anna, "/admin?tab=2", "#q3")
+}
+
 // Attack: a link to an application whose fragment looks like what the pages between hand on. It signs nobody in as somebody else, and it
 // changes where the person arrives in nothing but the fragment, which the link's author chooses anyway.
 func TestAttackFragmentOfSingleSignOn(t *testing.T) {
