@@ -335,14 +335,14 @@ func (v *portalVisit) tell(c fido2Caller, event, name string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), notifyTimeout)
 	defer cancel()
 	if err := v.rt.notifier.PasskeyChanged(ctx, c.username, event, name); err != nil {
-		v.rt.logger.Error("telling a user of a changed passkey", zap.String("change", event), zap.String("user", c.username), zap.Error(err))
+		v.rt.logger.Error("telling a user of a changed passkey", zap.String("change", event), zap.String("subject", c.subject), zap.String("reference", reference(v.r)), zap.Error(err))
 	}
 }
 
 func credentialID(s string) ([]byte, error) {
-	id, err := challenge.DecodeBase64(s)
-	if err != nil || len(id) == 0 || len(id) > 1023 {
-		return nil, badRequest(messageInvalidBody, errors.New("credentialId is no credential ID"))
+	id, err := parseCredentialID(s)
+	if err != nil {
+		return nil, badRequest(messageInvalidBody, err)
 	}
 	return id, nil
 }

@@ -1,7 +1,6 @@
 package caddyauth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -212,16 +211,6 @@ func (a *forwardAnswer) deny() error {
 	a.WriteHeader(http.StatusForbidden)
 	_, err := fmt.Fprintln(a, "Forbidden: this request cannot be checked; its operator finds the reason in Caddy's log.")
 	return err
-}
-
-// withVars gives a request variables of its own: what handlers noted about the proxy's request does not hold for the one it asks
-// about.
-func withVars(r *http.Request) context.Context {
-	vars := map[string]any{caddyhttp.TrustedProxyVarKey: true}
-	if address := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey); address != nil {
-		vars[caddyhttp.ClientIPVarKey] = address
-	}
-	return context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars)
 }
 
 // Interface guards

@@ -91,6 +91,16 @@ func (f *ForwardAuth) request(r *http.Request, method, scheme, host string, u *u
 	return asked.WithContext(context.WithValue(ctx, caddyhttp.OriginalRequestCtxKey, *asked))
 }
 
+// withVars gives a request variables of its own: what handlers noted about the proxy's request does not hold for the one it asks
+// about.
+func withVars(r *http.Request) context.Context {
+	vars := map[string]any{caddyhttp.TrustedProxyVarKey: true}
+	if address := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey); address != nil {
+		vars[caddyhttp.ClientIPVarKey] = address
+	}
+	return context.WithValue(r.Context(), caddyhttp.VarsCtxKey, vars)
+}
+
 func (f *ForwardAuth) isTrusted(r *http.Request) bool {
 	if len(f.trusted) == 0 {
 		trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)

@@ -187,7 +187,7 @@ func TestQuickStepUpsAreNoLoop(t *testing.T) {
 		if w.Code != http.StatusFound {
 			return w.Code
 		}
-		next, err := g.rt.finish(httptest.NewRecorder(), navigation(portalOrigin+"/auth/step-up"), g.stepUpFlow(w.Header().Get("Location")), s)
+		next, err := g.rt.finish(t.Context(), g.stepUpFlow(w.Header().Get("Location")), s)
 		if err != nil {
 			t.Fatal(err)
 		}

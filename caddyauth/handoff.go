@@ -35,11 +35,11 @@ type handoff struct {
 // that is the return target, or the account page; for an application it is <origin>/auth/handoff#<code>, where the code lives
 // 60 seconds, works once, and only for the browser that holds the nonce cookie on that host. The code is in the fragment, so no
 // log and no Referer header has it. A step-up that is asked for comes first.
-func (rt *realm) finish(_ http.ResponseWriter, r *http.Request, flow Flow, sess session.Session) (string, error) {
+func (rt *realm) finish(ctx context.Context, flow Flow, sess session.Session) (string, error) {
 	if flow.pending(&sess, rt.now()) {
 		return rt.flowURL("step-up", flow)
 	}
-	if err := rt.approve(r.Context(), flow, sess); err != nil {
+	if err := rt.approve(ctx, flow, sess); err != nil {
 		return "", err
 	}
 	account := rt.portal.Path + "account"
@@ -60,7 +60,7 @@ func (rt *realm) finish(_ http.ResponseWriter, r *http.Request, flow Flow, sess 
 	if flow.Host != targetOrigin.String() || flow.NonceHash == "" {
 		return account, nil // no application waits for this
 	}
-	sess, err = rt.sessions.Load(r.Context(), sess)
+	sess, err = rt.sessions.Load(ctx, sess)
 	if err != nil {
 		return "", fmt.Errorf("completing the session for a handoff: %w", err)
 	}
@@ -72,7 +72,7 @@ func (rt *realm) finish(_ http.ResponseWriter, r *http.Request, flow Flow, sess 
 	if err != nil {
 		return "", err
 	}
-	if err := rt.sessions.PutOnce(r.Context(), handoffPurpose, code, value, rt.now().Add(handoffLifetime)); err != nil {
+	if err := rt.sessions.PutOnce(ctx, handoffPurpose, code, value, rt.now().Add(handoffLifetime)); err != nil {
 		return "", fmt.Errorf("storing a handoff: %w", err)
 	}
 	return flow.Host + rt.portal.Path + "handoff#" + code, nil

@@ -67,7 +67,7 @@ func (g *guarded) begin(guard *Guard, target string, cookies ...*http.Cookie) (F
 func (g *guarded) signedIn(flow Flow, subject string) string {
 	g.tb.Helper()
 	s, _ := g.signIn(subject, portalOrigin)
-	next, err := g.rt.finish(httptest.NewRecorder(), navigation(portalOrigin+"/auth/sign-in"), flow, s)
+	next, err := g.rt.finish(g.tb.Context(), flow, s)
 	if err != nil {
 		g.tb.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestAttackHandoffAfterSignOut(t *testing.T) {
 	guard := g.guard(Guard{})
 	flow, nonce := g.begin(guard, appOrigin+"/")
 	s, _ := g.signIn("alice", portalOrigin)
-	next, err := g.rt.finish(httptest.NewRecorder(), navigation(portalOrigin+"/auth/"), flow, s)
+	next, err := g.rt.finish(t.Context(), flow, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +282,7 @@ func TestFinishOnThePortalAndWithForgedTargets(t *testing.T) {
 		"script":              {Flow{Return: "javascript:alert(1)"}, "/auth/account"},
 		"two slashes":         {Flow{Return: portalOrigin + "//evil.com"}, "/auth/account"},
 	} {
-		got, err := g.rt.finish(httptest.NewRecorder(), navigation(portalOrigin+"/auth/"), tc.flow, s)
+		got, err := g.rt.finish(t.Context(), tc.flow, s)
 		if err != nil || got != tc.want {
 			t.Errorf("%s: %q %v, want %q", name, got, err, tc.want)
 		}
@@ -293,7 +293,7 @@ func TestFinishOnThePortalAndWithForgedTargets(t *testing.T) {
 		}
 		return nil
 	})
-	if got, err := g.rt.finish(httptest.NewRecorder(), navigation(portalOrigin+"/auth/"), Flow{Return: appOrigin + "/", Host: appOrigin, NonceHash: "x"}, s); err == nil || got != "" {
+	if got, err := g.rt.finish(t.Context(), Flow{Return: appOrigin + "/", Host: appOrigin, NonceHash: "x"}, s); err == nil || got != "" {
 		t.Errorf("storage down: %q %v", got, err)
 	}
 }

@@ -2,9 +2,7 @@ package caddyauth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -88,8 +86,10 @@ func (v *portalVisit) postMailCode() error {
 // useCode gives the code to the pool. What awaits it is taken away meanwhile, so that two answers at once are one try.
 func (v *portalVisit) useCode(ctx context.Context, flow Flow, code string) (location string, err error) {
 	var awaited mailCode
-	if err := v.takeCode(ctx, flow, &awaited); err != nil {
+	if _, known, err := v.rt.takeMark(ctx, markCode, flow.ID, &awaited); err != nil {
 		return "", err
+	} else if !known {
+		return "", errCodeSpent
 	}
 	metadata := map[string]string{challenge.KeySignInMethod: string(challenge.MagicLink)}
 	if flow.linked() {
@@ -103,9 +103,7 @@ func (v *portalVisit) useCode(ctx context.Context, flow Flow, code string) (loca
 	}
 	switch {
 	case errors.Is(err, userpool.ErrNotAuthorized), errors.Is(err, userpool.ErrSessionExpired):
-		spent := errCodeSpent
-		spent.cause = err
-		return "", spent
+		return "", codeSpent(err)
 	case errors.Is(err, userpool.ErrThrottled): // refused before anything was looked at
 		return "", errors.Join(err, v.rt.remember(context.WithoutCancel(ctx), markCode, flow.ID, awaited, codeLifetime))
 	case err != nil:
@@ -123,24 +121,6 @@ func (v *portalVisit) useCode(ctx context.Context, flow Flow, code string) (loca
 		return "", err
 	}
 	return "", failure{status: http.StatusForbidden, code: "code_wrong"}
-}
-
-func (v *portalVisit) takeCode(ctx context.Context, flow Flow, into *mailCode) error {
-	encoded, err := v.rt.sessions.TakeOnce(ctx, markCode, flow.ID)
-	if errors.Is(err, session.ErrInvalid) {
-		return errCodeSpent
-	}
-	if err != nil {
-		return err
-	}
-	var m mark
-	if err = json.Unmarshal(encoded, &m); err == nil {
-		err = json.Unmarshal(m.Value, into)
-	}
-	if err != nil {
-		return fmt.Errorf("decoding a mark: %w", err)
-	}
-	return nil
 }
 
 // passedCode signs in, or steps up a session.

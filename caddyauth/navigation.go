@@ -2,15 +2,8 @@ package caddyauth
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
-
-// maxReturnLength bounds a return target in bytes; a longer one comes back without its query, so that the sign-in page's
-// address stays within what browsers and proxies accept.
-const maxReturnLength = 4096
 
 // isNavigation reports whether r is a browser's top-level navigation to a document, the only kind of request that a redirect to
 // a sign-in page helps. Fetch metadata decides where the browser sends it (https://www.w3.org/TR/fetch-metadata/); else the
@@ -66,74 +59,4 @@ func acceptsHTML(accept []string) bool {
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1 &&
 		r.ContentLength == 0 && len(r.TransferEncoding) == 0 && len(r.Header["Upgrade"]) == 0
-}
-
-// returnTarget is the absolute URL that the person asked for, before any rewrite, on the given origin. Host header and
-// absolute-form request targets have no say: origin comes from the configuration. A URL that cannot be returned to safely
-// becomes the origin's root.
-func (rt *realm) returnTarget(r *http.Request, origin string) string {
-	u := r.URL
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		u = original.URL
-	}
-	target := origin + u.EscapedPath()
-	if u.RawQuery != "" && len(target)+len(u.RawQuery) < maxReturnLength {
-		target += "?" + escapeQuery(u.RawQuery)
-	}
-	if checked, err := rt.allowedReturn(target); err != nil || len(target) > maxReturnLength || !sameOriginPath(checked.EscapedPath()) {
-		return origin + "/"
-	}
-	return target
-}
-
-// sameOriginPath reports whether path, used as a Location, stays on the same origin: browsers read "//host" and "/\host" as
-// another host.
-func sameOriginPath(path string) bool {
-	return strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "/\\")
-}
-
-// escapeQuery percent-encodes what a URL's query cannot hold and leaves everything else as it came.
-func escapeQuery(query string) string {
-	clean := true
-	for i := 0; i < len(query) && clean; i++ {
-		clean = isQueryByte(query[i])
-	}
-	if clean {
-		return query
-	}
-	var b strings.Builder
-	for i := 0; i < len(query); i++ {
-		if c := query[i]; isQueryByte(c) {
-			b.WriteByte(c)
-		} else {
-			writePercent(&b, c)
-		}
-	}
-	return b.String()
-}
-
-func isQueryByte(c byte) bool {
-	return c > ' ' && c < 0x7f && !strings.ContainsRune("\"#<>\\`", rune(c))
-}
-
-func writePercent(b *strings.Builder, c byte) {
-	const digits = "0123456789ABCDEF"
-	b.WriteByte('%')
-	b.WriteByte(digits[c>>4])
-	b.WriteByte(digits[c&15])
-}
-
-// relativeReturn turns a checked absolute URL and the fragment the browser kept into a Location on the same origin.
-func relativeReturn(u *url.URL, fragment string) string {
-	path := u.EscapedPath()
-	if path == "" || !sameOriginPath(path) {
-		path = "/"
-	}
-	if u.RawQuery != "" {
-		path += "?" + escapeQuery(u.RawQuery)
-	}
-	if fragment != "" && len(fragment) <= maxReturnLength {
-		path += "#" + escapeQuery(fragment)
-	}
-	return path
 }

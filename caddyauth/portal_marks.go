@@ -51,21 +51,29 @@ func (rt *realm) putMark(ctx context.Context, purpose, id string, m mark) error 
 // recall reads a fact and leaves it where it is. One that is unknown costs a single read. It must not decide over access: between
 // two readers it can be absent for a moment.
 func (rt *realm) recall(ctx context.Context, purpose, id string, into any) (bool, error) {
+	m, known, err := rt.takeMark(ctx, purpose, id, into)
+	if err != nil || !known {
+		return false, err
+	}
+	return true, rt.putMark(context.WithoutCancel(ctx), purpose, id, m)
+}
+
+// takeMark reads a fact and forgets it: of all who ask at once, one gets it.
+func (rt *realm) takeMark(ctx context.Context, purpose, id string, into any) (m mark, known bool, err error) {
 	encoded, err := rt.sessions.TakeOnce(ctx, purpose, id)
 	if errors.Is(err, session.ErrInvalid) {
-		return false, nil
+		return mark{}, false, nil
 	}
 	if err != nil {
-		return false, err
+		return mark{}, false, err
 	}
-	var m mark
-	if err := json.Unmarshal(encoded, &m); err != nil {
-		return false, fmt.Errorf("decoding a mark: %w", err)
+	if err = json.Unmarshal(encoded, &m); err == nil {
+		err = json.Unmarshal(m.Value, into)
 	}
-	if err := rt.putMark(context.WithoutCancel(ctx), purpose, id, m); err != nil {
-		return false, err
+	if err != nil {
+		return mark{}, false, fmt.Errorf("decoding a mark: %w", err)
 	}
-	return true, json.Unmarshal(m.Value, into)
+	return m, true, nil
 }
 
 // first reports whether nobody, in any process, has asked this before within lifetime. Errors mean that it cannot be said.

@@ -118,6 +118,11 @@ func (v *portalVisit) json(status int, value any) error {
 	return err
 }
 
+// locationAnswer tells a script where to go.
+type locationAnswer struct {
+	Location string `json:"location"`
+}
+
 // seeOther redirects after a form, or to where a flow goes on. The caller has checked the location.
 func (v *portalVisit) seeOther(location string) error {
 	v.w.Header().Set("Location", location)

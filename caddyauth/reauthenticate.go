@@ -115,14 +115,26 @@ func proofFor(s session.Session, purpose, credential string) (proof, error) {
 	case proofAdd, proofPhone:
 		return p, nil
 	case proofDelete:
-		id, err := challenge.DecodeBase64(credential)
-		if err != nil || len(id) == 0 || len(id) > 1023 {
+		id, err := parseCredentialID(credential)
+		if err != nil {
 			return proof{}, invalid
 		}
 		p.Credential = challenge.EncodeBase64(id)
 		return p, nil
 	}
 	return proof{}, invalid
+}
+
+// maxCredentialID is the longest credential ID, in bytes (WebAuthn Level 3, section 4).
+const maxCredentialID = 1023
+
+// parseCredentialID reads a credential ID in base64url.
+func parseCredentialID(s string) ([]byte, error) {
+	id, err := challenge.DecodeBase64(s)
+	if err != nil || len(id) == 0 || len(id) > maxCredentialID {
+		return nil, errors.New("credentialId is no credential ID")
+	}
+	return id, nil
 }
 
 // usablePasskeys are those of the first relying party that works on the portal's origin and has any.

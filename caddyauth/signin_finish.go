@@ -100,7 +100,7 @@ func (v *portalVisit) next(in acceptedProof, s session.Session) (string, error) 
 			return in.flow.Host + relativeReturn(target, in.flow.Fragment), nil
 		}
 	}
-	return v.rt.finish(v.w, v.r, in.flow, s)
+	return v.rt.finish(v.r.Context(), in.flow, s)
 }
 
 // discard revokes tokens that nobody gets.

@@ -170,9 +170,7 @@ func (v *portalVisit) postPasskeySignIn() error {
 		v.audit(happenedSignIn, f.code, zap.String("factor", string(session.Passkey)))
 		return f
 	}
-	return v.json(http.StatusOK, struct {
-		Location string `json:"location"`
-	}{location})
+	return v.json(http.StatusOK, locationAnswer{location})
 }
 
 func (v *portalVisit) passkeySignIn(ctx context.Context, flow Flow, sealed, raw string) (location string, err error) {

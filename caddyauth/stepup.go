@@ -196,7 +196,7 @@ func (v *portalVisit) stepUp(ctx context.Context, flow Flow, s session.Session, 
 		return "", err
 	}
 	v.audit(happenedStepUp, "", append(whoIs(next), zap.String("factor", string(factor)), zap.String("application", flow.Host))...)
-	return v.rt.finish(v.w, v.r, flow, next)
+	return v.rt.finish(v.r.Context(), flow, next)
 }
 
 // stepUpFailure says what became of a session that could not be stepped up.

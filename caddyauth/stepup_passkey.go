@@ -114,11 +114,6 @@ func (v *portalVisit) postStepUpPasskey() error {
 	return v.json(http.StatusOK, locationAnswer{location})
 }
 
-// locationAnswer tells a script where to go.
-type locationAnswer struct {
-	Location string `json:"location"`
-}
-
 func (v *portalVisit) stepUpByPasskey(ctx context.Context, flow Flow, s session.Session, sealed, raw string) (location string, err error) {
 	var state stepUpPasskeyState
 	if err := v.rt.openState(stepUpPasskeyPurpose, sealed, &state); err != nil {

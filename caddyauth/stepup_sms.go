@@ -117,6 +117,13 @@ type wrongCode struct {
 // errCodeSpent ends a code.
 var errCodeSpent = failure{status: http.StatusForbidden, code: "code_spent"}
 
+// codeSpent is errCodeSpent with what the pool said.
+func codeSpent(cause error) failure {
+	spent := errCodeSpent
+	spent.cause = cause
+	return spent
+}
+
 // postStepUpCode takes a code.
 func (v *portalVisit) postStepUpCode() error {
 	var in struct {
@@ -192,9 +199,7 @@ func (v *portalVisit) stepUpByCode(ctx context.Context, flow Flow, s session.Ses
 	})
 	switch {
 	case errors.Is(err, userpool.ErrNotAuthorized), errors.Is(err, userpool.ErrSessionExpired):
-		spent := errCodeSpent
-		spent.cause = err
-		return "", "", spent
+		return "", "", codeSpent(err)
 	case err != nil:
 		return "", "", err
 	case result.Tokens != nil:
