@@ -73,3 +73,20 @@ func TestAttackApprovalForAnOldCookie(t *testing.T) {
 		t.Errorf("the person: %d", w.Code)
 	}
 }
+
+// Another session of the same person finishes the step-up that this one asked for: it approves nothing, in neither of the two.
+func TestAttackApprovalFinishedByAnotherSession(t *testing.T) {
+	g := newGuarded(t)
+	guard := g.guard(Guard{StepUp: eachTime()})
+	_, asking := g.signIn("alice", appOrigin)
+	flow := g.stepUpFlow(g.serve(navigation(appOrigin+"/release", asking), guard).Header().Get("Location"))
+	g.clock.Advance(time.Second)
+	other, _ := g.signIn("alice", appOrigin)
+	other, others := g.steppedUp(other, session.SMS)
+	g.finished(flow, other)
+	for name, cookie := range map[string]*http.Cookie{"the one that asked": asking, "the one that finished": others} {
+		if w := g.serve(navigation(appOrigin+"/release", cookie), guard); w.Code != http.StatusFound || g.reached != nil {
+			t.Errorf("%s is let through: %d", name, w.Code)
+		}
+	}
+}

@@ -60,6 +60,13 @@ func TestUpstreamAsksForAStepUp(t *testing.T) {
 	if w := g.serve(navigation(appOrigin+"/reports", fresh), guard); w.Code != http.StatusUnauthorized || w.Body.String() != "upstream's own" {
 		t.Errorf("met already: %d %s", w.Code, w.Body)
 	}
+	// Not even where it asks for a factor of this very moment, which nobody can bring: the way back takes a few seconds.
+	g.wanting(`Bearer error="insufficient_user_authentication", max_age=0`, never)
+	_, fresh = g.steppedUp(s, session.SMS)
+	g.clock.Advance(10 * time.Second)
+	if w := g.serve(navigation(appOrigin+"/reports", fresh), guard); w.Code != http.StatusUnauthorized || w.Body.String() != "upstream's own" {
+		t.Errorf("asked for what is never fresh enough: %d %s", w.Code, w.Header())
+	}
 	// Without the option the upstream's answer is its own affair.
 	if w := g.serve(navigation(appOrigin+"/reports", cookie), g.guard(Guard{})); w.Body.String() != "upstream's own" {
 		t.Errorf("not asked to listen: %d %s", w.Code, w.Body)
