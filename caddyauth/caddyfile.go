@@ -86,9 +86,15 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 			if !d.AllArgs(&name) {
 				return nil, d.Err("realm takes one name")
 			}
+			if err := refuseBlock(d, option); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if err := r.unmarshalOption(d, option); err != nil {
+			return nil, err
+		}
+		if err := refuseBlock(d, option); err != nil {
 			return nil, err
 		}
 	}
@@ -165,7 +171,7 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 				if s.Claims = d.RemainingArgs(); len(s.Claims) == 0 {
 					return d.Err("claims takes at least one claim name")
 				}
-				return nil
+				return refuseCommas(d, "claims", s.Claims)
 			},
 		})
 	case "branding":
@@ -223,16 +229,22 @@ func (r *Realm) unmarshalSignUp(d *caddyfile.Dispenser) error {
 	case args[0] != SignUpDomains && len(args) > 1:
 		return d.Errf("sign_up %s takes no domains", args[0])
 	}
-	return nil
+	return refuseNoDomain(d, "sign_up domains", r.SignUp.Domains)
 }
 
 // unmarshalGuest reads `option <module> …` into the raw JSON of a guest module.
 func unmarshalGuest(d *caddyfile.Dispenser, namespace, inlineKey string, raw *json.RawMessage) error {
 	option := d.Val()
 	if !d.NextArg() {
-		return d.Errf("%s takes the name of a module", option)
+		return d.Errf("%s takes the name of a %s: use %s", option, inlineKey, builtIn(namespace))
 	}
 	name := d.Val()
+	if _, err := caddy.GetModule(namespace + "." + name); err != nil {
+		if namespace == "passwordless.user_pools" && name == "embedded" {
+			return d.Err("user_pool: this Caddy was built without the embedded user pool: add `--with github.com/caddy-cognito/passwordless/caddyauth/embedded` to xcaddy build")
+		}
+		return d.Errf("%s: there is no %s %q in this Caddy: use %s", option, inlineKey, name, builtIn(namespace))
+	}
 	module, err := caddyfile.UnmarshalModule(d, namespace+"."+name)
 	if err != nil {
 		return err
@@ -251,7 +263,11 @@ func unmarshalBlock(d *caddyfile.Dispenser, option string, parse map[string]func
 		if !ok {
 			return d.Errf("unknown option %q for %s: use %s", d.Val(), option, joinKeys(parse))
 		}
+		name := d.Val()
 		if err := f(); err != nil {
+			return err
+		}
+		if err := refuseBlock(d, name); err != nil {
 			return err
 		}
 	}
@@ -260,6 +276,9 @@ func unmarshalBlock(d *caddyfile.Dispenser, option string, parse map[string]func
 
 func stringArgument(d *caddyfile.Dispenser, target *string) error {
 	option := d.Val()
+	if *target != "" {
+		return d.Errf("%s is given twice", option)
+	}
 	if !d.AllArgs(target) {
 		return d.Errf("%s takes one value", option)
 	}
@@ -281,6 +300,9 @@ func choiceArgument(d *caddyfile.Dispenser, target *string, choices ...string) e
 
 func durationArgument(d *caddyfile.Dispenser, target *caddy.Duration) error {
 	option := d.Val()
+	if *target != 0 {
+		return d.Errf("%s is given twice", option)
+	}
 	var value string
 	if err := stringArgument(d, &value); err != nil {
 		return err

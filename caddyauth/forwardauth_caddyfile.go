@@ -1,6 +1,8 @@
 package caddyauth
 
 import (
+	"strings"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -26,25 +28,37 @@ func parseForwardAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, erro
 //		…
 //	}
 //
-// Beyond the first two, the options are those of passwordless_guard. private_ranges stands for all private ranges.
+// Beyond the first two, the options are those of passwordless_guard without keep_body and step_up upstream. private_ranges stands for all private ranges.
 func (f *ForwardAuth) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if !d.AllArgs(&f.Proxy) {
 		return d.Err("passwordless_forward_auth takes the kind of proxy: traefik, nginx or envoy")
 	}
 	for d.NextBlock(0) {
+		option := d.Val()
 		var err error
-		switch d.Val() {
+		switch option {
 		case "trusted_proxies":
 			err = f.unmarshalTrusted(d)
 		case "path_prefix":
 			err = stringArgument(d, &f.PathPrefix)
+		case "keep_body":
+			err = d.Err("keep_body: forms are not kept here, for the proxy has their bodies; leave it out")
 		default:
-			err = f.unmarshalOption(d)
+			err = f.unmarshalOption(d, "passwordless_forward_auth", "trusted_proxies, path_prefix, "+strings.Replace(guardOptions, "keep_body, ", "", 1))
 		}
 		if err != nil {
 			return err
 		}
+		if err := refuseBlock(d, option); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.UpstreamStepUp:
+		return d.Err("step_up upstream: the application's answers do not come this way; leave it out, or put passwordless_guard before the application")
+	case f.PathPrefix != "" && f.Proxy != proxyEnvoy && f.Proxy != "":
+		return d.Errf("path_prefix is for envoy alone; leave it out for %s", f.Proxy)
 	}
 	if err := f.prepare(); err != nil {
 		return d.WrapErr(err)

@@ -208,15 +208,19 @@ func TestForwardAuthRefuses(t *testing.T) {
 
 func TestForwardAuthSyntax(t *testing.T) {
 	for input, want := range map[string]string{
-		`passwordless_forward_auth`:                                      "takes the kind of proxy",
-		`passwordless_forward_auth haproxy`:                              "haproxy",
-		`passwordless_forward_auth traefik nginx`:                        "takes the kind of proxy",
-		"passwordless_forward_auth traefik {\n trusted_proxies\n}":       "trusted_proxies takes",
-		"passwordless_forward_auth traefik {\n trusted_proxies proxy\n}": "neither an address nor a range",
-		"passwordless_forward_auth traefik {\n path_prefix /x\n}":        "path_prefix",
-		"passwordless_forward_auth envoy {\n path_prefix x\n}":           "path_prefix",
-		"passwordless_forward_auth nginx {\n allow everyone\n}":          "everyone",
-		"passwordless_forward_auth nginx {\n trusted\n}":                 "unknown option",
+		`passwordless_forward_auth`:                                                 "takes the kind of proxy",
+		`passwordless_forward_auth haproxy`:                                         "haproxy",
+		`passwordless_forward_auth traefik nginx`:                                   "takes the kind of proxy",
+		"passwordless_forward_auth traefik {\n trusted_proxies\n}":                  "trusted_proxies takes",
+		"passwordless_forward_auth traefik {\n trusted_proxies proxy\n}":            "neither an address nor a range",
+		"passwordless_forward_auth traefik {\n path_prefix /x\n}":                   "path_prefix",
+		"passwordless_forward_auth envoy {\n path_prefix x\n}":                      "path_prefix",
+		"passwordless_forward_auth nginx {\n allow everyone\n}":                     "everyone",
+		"passwordless_forward_auth nginx {\n trusted\n}":                            `unknown option "trusted" for passwordless_forward_auth: use trusted_proxies, path_prefix, realm`,
+		"passwordless_forward_auth nginx {\n path_prefix /x\n}":                     "path_prefix is for envoy alone",
+		"passwordless_forward_auth nginx {\n keep_body 1MiB\n}":                     "the proxy has their bodies",
+		"passwordless_forward_auth nginx {\n step_up upstream\n}":                   "leave it out, or put passwordless_guard before the application",
+		"passwordless_forward_auth nginx {\n trusted_proxies 10.0.0.5 {\n x\n }\n}": "trusted_proxies takes no block",
 	} {
 		err := new(ForwardAuth).UnmarshalCaddyfile(caddyfile.NewTestDispenser(input))
 		if err == nil || !strings.Contains(err.Error(), want) {

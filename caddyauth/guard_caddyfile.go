@@ -64,14 +64,18 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("passwordless_guard takes a matcher and a block, not the argument %q", d.Val())
 	}
 	for d.NextBlock(0) {
-		if err := g.unmarshalOption(d); err != nil {
+		if err := g.unmarshalOption(d, "passwordless_guard", guardOptions); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
+// guardOptions are the options of the guard, for an error message.
+const guardOptions = "realm, allow, deny, step_up, keep_body, bearer, upstream_bearer, upstream_basic, bypass, header or ambiguous_paths"
+
+// unmarshalOption reads one option; the directive and its options are named where there is no such one.
+func (g *Guard) unmarshalOption(d *caddyfile.Dispenser, directive, options string) error {
 	option := d.Val()
 	args := d.RemainingArgs()
 	if option == "step_up" {
@@ -97,7 +101,10 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 			g.Deny = append(g.Deny, rule)
 		}
 	case "keep_body":
-		if len(args) != 1 || g.KeepBody != 0 {
+		if g.KeepBody != 0 {
+			return d.Err("keep_body is given twice")
+		}
+		if len(args) != 1 {
 			return d.Err("keep_body takes one size, as in `keep_body 4MiB`, or off")
 		}
 		if args[0] == "off" {
@@ -122,8 +129,11 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		*target = args[0]
 	case "upstream_basic":
-		if len(args) != 2 || g.UpstreamBasic != nil {
-			return d.Err("upstream_basic takes a user name and a password, once, as in `upstream_basic legacy {env.LEGACY_PASSWORD}`")
+		if g.UpstreamBasic != nil {
+			return d.Err("upstream_basic is given twice")
+		}
+		if len(args) != 2 {
+			return d.Err("upstream_basic takes a user name and a password, as in `upstream_basic legacy {env.LEGACY_PASSWORD}`")
 		}
 		g.UpstreamBasic = &BasicCredential{Username: args[0], Password: args[1]}
 	case "bypass":
@@ -138,8 +148,13 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 			return d.Errf("header: %q cannot carry a claim; choose a name of your own, as in X-Department", args[0])
 		}
 		name := http.CanonicalHeaderKey(args[0])
-		if _, ok := g.Headers[name]; ok {
-			return d.Errf("header %s is given twice", name)
+		for other := range g.Headers {
+			switch {
+			case other == name:
+				return d.Errf("header %s is given twice", name)
+			case foldName(other) == foldName(name):
+				return d.Errf("header %s and %s: many applications take these for the same; choose another name", other, name)
+			}
 		}
 		if g.Headers == nil {
 			g.Headers = make(map[string]string)
@@ -151,12 +166,9 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser) error {
 		}
 		g.AllowAmbiguousPaths = true
 	default:
-		return d.Errf("unknown option %q for passwordless_guard: use realm, allow, deny, step_up, keep_body, bearer, upstream_bearer, upstream_basic, bypass, header or ambiguous_paths", option)
+		return d.Errf("unknown option %q for %s: use %s", option, directive, options)
 	}
-	if nesting := d.Nesting(); d.NextBlock(nesting) {
-		return d.Errf("%s takes no block", option)
-	}
-	return nil
+	return refuseBlock(d, option)
 }
 
 // unmarshalStepUp reads what follows step_up.
@@ -164,13 +176,24 @@ func (g *Guard) unmarshalStepUp(d *caddyfile.Dispenser, args []string) error {
 	if len(args) == 0 {
 		return d.Err("step_up takes an age and factors, as in `step_up 5m passkey sms`")
 	}
-	if len(args) == 1 && args[0] == "upstream" {
+	if args[0] == "upstream" {
+		if len(args) > 1 {
+			return d.Err("step_up upstream takes nothing else: the application's challenge names factors and age")
+		}
 		g.UpstreamStepUp = true
-		return nil
+		return refuseBlock(d, "step_up upstream")
 	}
 	age, err := caddy.ParseDuration(args[0])
 	if err != nil {
 		return d.Errf("step_up: %q is not an age: write it as in `step_up 5m passkey sms`", args[0])
+	}
+	for _, arg := range args[1:] {
+		switch {
+		case arg == "methods" || arg == "transaction":
+			return d.Errf("step_up: write %s on a line of its own, in a block behind `step_up %s`", arg, args[0])
+		case strings.Contains(arg, ","):
+			return d.Errf("step_up: %q: write several factors with spaces between them, without commas", arg)
+		}
 	}
 	rule := StepUpRule{MaxAge: caddy.Duration(age), Factors: args[1:]}
 	if len(rule.Factors) == 0 {
@@ -184,11 +207,17 @@ func (g *Guard) unmarshalStepUp(d *caddyfile.Dispenser, args []string) error {
 				return d.Err("methods takes at least one, as in `methods POST DELETE`")
 			}
 			rule.Methods = append(rule.Methods, methods...)
+			if err := refuseBlock(d, "methods"); err != nil {
+				return err
+			}
 		case "transaction":
 			if d.NextArg() {
 				return d.Err("transaction takes no arguments")
 			}
 			rule.Transaction = true
+			if err := refuseBlock(d, "transaction"); err != nil {
+				return err
+			}
 		default:
 			return d.Errf("unknown option %q for step_up: use methods or transaction", d.Val())
 		}
@@ -215,13 +244,16 @@ func parseSize(s string) (int64, bool) {
 // unmarshalBypass reads what follows bypass: paths, and before them methods that apply to all of these.
 func (g *Guard) unmarshalBypass(args []string) error {
 	methods := ""
-	if len(args) > 0 && !strings.HasPrefix(args[0], "/") && isMethod(strings.ReplaceAll(args[0], ",", "")) {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "/") && !strings.HasSuffix(args[0], ",") && isMethod(strings.ReplaceAll(args[0], ",", "")) {
 		methods, args = args[0]+" ", args[1:]
 	}
 	if len(args) == 0 {
 		return errors.New("bypass takes at least one path, as in `bypass /health` or `bypass GET,HEAD /assets/*`")
 	}
 	for _, path := range args {
+		if looksLikeMethods(path) {
+			return fmt.Errorf("bypass: %q: write methods in capitals and as one word before the paths, as in `bypass GET,HEAD /assets/*`", path)
+		}
 		if _, err := parseBypass(methods + path); err != nil {
 			return fmt.Errorf("bypass: %w", err)
 		}
@@ -254,6 +286,12 @@ func parseRule(d *caddyfile.Dispenser, option string, args []string) (Rule, erro
 	default:
 		return Rule{}, d.Errf("%s: %q is not a rule: use group, claim, email_domain or factor", option, kind)
 	}
+	if rule.Operator == "" && len(rule.Values) > 1 && slices.Contains(almostOperators, rule.Values[0]) {
+		return Rule{}, d.Errf("%s claim: %q is not a comparison: use equals, contains or matches, or write `claim %s equals %s` if it is a value", option, rule.Values[0], rule.Claim, strings.Join(rule.Values, " "))
+	}
+	if err := refuseRuleCommas(d, option+" "+args[0], &rule); err != nil {
+		return Rule{}, err
+	}
 	if args[0] == "claim" && len(rule.Values) == 0 {
 		return Rule{}, d.Errf("%s claim takes a name and at least one value, as in `%s claim department sales`", option, option)
 	}
@@ -261,6 +299,18 @@ func parseRule(d *caddyfile.Dispenser, option string, args []string) (Rule, erro
 		return Rule{}, d.Errf("%s: %v", option, err)
 	}
 	return rule, nil
+}
+
+// refuseRuleCommas refuses commas between the values of a rule. In a part or an expression one may be meant.
+func refuseRuleCommas(d *caddyfile.Dispenser, option string, rule *Rule) error {
+	if len(rule.EmailDomains) > 0 {
+		return refuseNoDomain(d, option, rule.EmailDomains)
+	}
+	names := slices.Concat(rule.Groups, rule.Factors)
+	if rule.Operator == "" || rule.Operator == claimEquals {
+		names = append(names, rule.Values...)
+	}
+	return refuseCommas(d, option, names)
 }
 
 // Interface guards

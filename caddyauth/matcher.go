@@ -133,6 +133,9 @@ func (m *Matcher) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				m.Realm = args[0]
 				continue
 			}
+			if option == "{" {
+				return d.Err("a rule of the matcher takes no block")
+			}
 			rule, err := parseRule(d, "the matcher", append([]string{option}, args...))
 			if err != nil {
 				return err

@@ -153,10 +153,13 @@ func TestMatcherCaddyfile(t *testing.T) {
 	for input, want := range map[string]string{
 		"passwordless": `{}`,
 		"passwordless {\n realm staff\n group admins ops\n claim department contains sales\n factor passkey\n}": `{"realm":"staff","allow":[{"groups":["admins","ops"]},{"claim":"department","operator":"contains","values":["sales"]},{"factors":["passkey"]}]}`,
-		"passwordless staff":                          "takes a block",
-		"passwordless {\n allow group admins\n}":      "is not a rule",
-		"passwordless {\n realm a\n realm b\n}":       "takes one name, once",
-		"passwordless {\n claim department like x\n}": `{"allow":[{"claim":"department","values":["like","x"]}]}`,
+		"passwordless staff":                                 "takes a block",
+		"passwordless {\n allow group admins\n}":             "is not a rule",
+		"passwordless {\n realm a\n realm b\n}":              "takes one name, once",
+		"passwordless {\n claim department like x\n}":        "write `claim department equals like x`",
+		"passwordless {\n claim department sales like\n}":    `{"allow":[{"claim":"department","values":["sales","like"]}]}`,
+		"passwordless {\n claim department equals like x\n}": `{"allow":[{"claim":"department","operator":"equals","values":["like","x"]}]}`,
+		"passwordless {\n group a {\n b\n}\n}":               "takes no block",
 	} {
 		m := new(Matcher)
 		if err := m.UnmarshalCaddyfile(caddyfile.NewTestDispenser(input)); err != nil {

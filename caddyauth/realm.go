@@ -171,7 +171,10 @@ func (r *Realm) provision(ctx caddy.Context, name string) error {
 		return err
 	}
 	if _, err := templates.New(r.pageOptions()); err != nil {
-		return fmt.Errorf("branding or templates: %w", err)
+		if r.Templates != "" {
+			return fmt.Errorf("branding, or templates %s: %w", r.Templates, err)
+		}
+		return fmt.Errorf("branding: %w", err)
 	}
 	if r.SharedHost {
 		ctx.Logger().Named(name).Warn("shared_host: an application on the portal's origin can act on the account page as whoever is signed in; give the portal a host of its own")

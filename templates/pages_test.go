@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -168,6 +169,8 @@ func TestNewRefuses(t *testing.T) {
 		"a mistake where there is a list":   {Directory: fstest.MapFS{"sign-in.html": {Data: []byte(`{{define "main"}}{{range .People}}{{.Nothing}}{{end}}{{end}}`)}}},
 		"a mistake in what is rarely shown": {Directory: fstest.MapFS{"step-up.html": {Data: []byte(`{{define "main"}}{{if .Instead}}{{t "no.such"}}{{end}}{{end}}`)}}},
 		"page names no message":             {Directory: fstest.MapFS{"link.html": {Data: []byte(`{{define "main"}}{{t "no.such"}}{{end}}`)}}},
+		"name that is misspelt":             {Directory: fstest.MapFS{"signin.html": {Data: []byte(`{{define "main"}}<h1>Hello</h1>{{end}}`)}}},
+		"folder that is not there":          {Directory: os.DirFS(filepath.Join(t.TempDir(), "pages"))},
 		"layout does not parse":             {Directory: fstest.MapFS{"layout.html": {Data: []byte(`{{`)}}},
 	} {
 		if pages, err := New(o); !errors.Is(err, ErrOptions) || pages != nil {

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -66,6 +67,9 @@ func New(o Options) (*Pages, error) {
 	if l := o.Branding.LogoURL; l != "" && (!strings.HasPrefix(l, "/") || strings.HasPrefix(l, "//") || strings.ContainsAny(l, "\\\t\r\n")) {
 		return nil, fmt.Errorf("%w: logo %q: give a path on the portal's own origin, such as /logo.svg", ErrOptions, l)
 	}
+	if err := o.checkDirectory(); err != nil {
+		return nil, err
+	}
 	p := &Pages{options: o, brand: brandAsset(o.Branding), byLang: map[string]map[string]*template.Template{}}
 	for _, lang := range Locales() {
 		pages, err := p.parse(lang)
@@ -82,6 +86,32 @@ func New(o Options) (*Pages, error) {
 		}
 	}
 	return p, nil
+}
+
+// checkDirectory refuses a folder that is not there, and pages in it that replace none of ours: for a name that is misspelt, ours would be shown
+// without a word.
+func (o Options) checkDirectory() error {
+	if o.Directory == nil {
+		return nil
+	}
+	files, err := fs.ReadDir(o.Directory, ".")
+	if err != nil {
+		return fmt.Errorf("%w: the folder with your pages cannot be read: %w", ErrOptions, err)
+	}
+	ours, err := fs.ReadDir(pageFiles, "pages")
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	var names []string
+	for _, file := range ours {
+		names = append(names, file.Name())
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file.Name(), ".html") && !slices.Contains(names, file.Name()) {
+			return fmt.Errorf("%w: %s replaces no page: name it one of %s, or take it out of the folder", ErrOptions, file.Name(), strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 // parse reads layout and pages for one language.
