@@ -213,7 +213,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return next.ServeHTTP(w, r)
 	}
 	v := g.visit(w, r, rt)
-	if v.shared && isServiceWorkerScript(r) && rt.coversPortal(r.URL) {
+	if v.shared && isServiceWorkerScript(r) && rt.config.coversPortal(r.URL) {
 		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "service_worker", detail: "a service worker here could control the sign-in pages"})
 	}
 	if g.family.pathRules.Load() {

@@ -48,7 +48,7 @@ func (c *hostCache) lookUp(rt *realm, r *http.Request) (origin, host string, por
 // for, and whether the portal lives there too.
 func (rt *realm) cookieHost(r *http.Request) (origin, host string, portal bool) {
 	origin, ok := rt.applicationFor(r)
-	if rt.onPortal(r) {
+	if rt.config.onPortal(r) {
 		return origin, rt.portal.Host, true
 	}
 	if ok {

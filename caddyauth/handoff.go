@@ -88,12 +88,12 @@ func (rt *realm) guardPath(r *http.Request) (below string, ok bool) {
 // comes before the guard unless somebody ordered them otherwise.
 func (rt *realm) isPortalPath(r *http.Request) bool {
 	_, ok := rt.guardPath(r)
-	return ok && rt.onPortal(r)
+	return ok && rt.config.onPortal(r)
 }
 
 // serveEndpoint answers the guard's own addresses on an application's host and reports whether it did.
 func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm, below string) bool {
-	if rt.onPortal(r) {
+	if rt.config.onPortal(r) {
 		return false
 	}
 	var serve func(http.ResponseWriter, *http.Request, *visit) error

@@ -101,7 +101,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if !on {
 		return next.ServeHTTP(w, r)
 	}
-	if isServiceWorkerScript(r) && (!config.SharedHost || (&realm{portal: config.portalURL}).coversPortal(r.URL)) {
+	if isServiceWorkerScript(r) && (!config.SharedHost || config.coversPortal(r.URL)) {
 		return plainAnswer(w, http.StatusForbidden, "a service worker here could control the sign-in pages")
 	}
 	below, ok := strings.CutPrefix(r.URL.Path, config.portalURL.Path)
@@ -124,11 +124,6 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	v := &portalVisit{portal: p, rt: rt, w: w, r: r}
 	v.commonHeaders()
 	return v.serve(below)
-}
-
-// onPortal reports whether the request came to the portal's own origin.
-func (r *Realm) onPortal(request *http.Request) bool {
-	return (&realm{config: r}).onPortal(request)
 }
 
 // route is one address of the portal by method; nil methods answer 405.

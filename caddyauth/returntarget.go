@@ -126,9 +126,9 @@ func (rt *realm) applicationFor(r *http.Request) (string, bool) {
 }
 
 // onPortal reports whether the request came to the portal's own origin.
-func (rt *realm) onPortal(r *http.Request) bool {
-	o, err := originOf(&url.URL{Scheme: requestScheme(r), Host: r.Host})
-	return err == nil && rt.config.portalOrigin.covers(o)
+func (r *Realm) onPortal(request *http.Request) bool {
+	o, err := originOf(&url.URL{Scheme: requestScheme(request), Host: request.Host})
+	return err == nil && r.portalOrigin.covers(o)
 }
 
 // requestScheme is "https" or "http"; X-Forwarded-Proto counts only from a trusted proxy.

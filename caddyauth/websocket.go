@@ -2,8 +2,6 @@ package caddyauth
 
 import (
 	"net/http"
-	"net/url"
-	"path"
 	"strings"
 )
 
@@ -55,20 +53,4 @@ func (rt *realm) upgradeOriginAllowed(r *http.Request) bool {
 		return false
 	}
 	return rt.ownOrigin(o)
-}
-
-// isServiceWorkerScript reports whether the browser fetches a script to register as service worker.
-func isServiceWorkerScript(r *http.Request) bool {
-	return len(r.Header["Service-Worker"]) > 0 || r.Header.Get("Sec-Fetch-Dest") == "serviceworker"
-}
-
-// coversPortal reports whether a service worker whose script is at u could control the portal's pages: without a
-// Service-Worker-Allowed header (which the guard removes on a shared host) its scope is the script's folder
-// (https://www.w3.org/TR/service-workers/#path-restriction).
-func (rt *realm) coversPortal(u *url.URL) bool {
-	folder := path.Dir(path.Clean("/" + u.Path))
-	if folder != "/" {
-		folder += "/"
-	}
-	return strings.HasPrefix(rt.portal.Path, folder) || strings.HasPrefix(folder, rt.portal.Path)
 }
