@@ -126,6 +126,23 @@ func TestSignedInRequestReachesTheUpstreamWithItsIdentity(t *testing.T) {
 	}
 }
 
+// Who lacks a claim that the realm keeps has an empty one in `header_up X-Department {http.auth.user.claims.department}`; a name that nobody
+// keeps stays as it is written, so that a misspelt one shows.
+func TestPlaceholderOfAClaimThatSomebodyLacks(t *testing.T) {
+	g := newGuarded(t)
+	_, cookie := g.signIn("alice", appOrigin)
+	if w := g.serve(navigation(appOrigin+"/", cookie), g.guard(Guard{})); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	for input, want := range map[string]string{
+		"[{http.auth.user.claims.department}]": "[]", "[{http.auth.user.claims.departmnt}]": "[{http.auth.user.claims.departmnt}]",
+	} {
+		if got := g.repl.ReplaceKnown(input, ""); got != want {
+			t.Errorf("%s is %q, want %q", input, got, want)
+		}
+	}
+}
+
 // Several guards match one request: all must allow, the session is opened and the headers are set once.
 func TestGuardsAreCumulative(t *testing.T) {
 	g := newGuarded(t)

@@ -299,7 +299,7 @@ func (v *visit) placeholder(key string) (any, bool) {
 	}
 	if claim, ok := strings.CutPrefix(name, "claims."); ok {
 		values := claimValues(&v.session, claim)
-		return strings.Join(values, ","), values != nil
+		return strings.Join(values, ","), values != nil || v.rt.config.keepsClaim(claim) // empty for who lacks it, not `{http.auth…}` as it is written
 	}
 	return nil, false
 }
