@@ -145,8 +145,8 @@ func withoutChance(text, email string) string {
 	text = strings.NewReplacer(email, "EMAIL", strings.ReplaceAll(email, "@", "%40"), "EMAIL").Replace(text)
 	text = chanceOffered.ReplaceAllString(text, "$1:[PASSKEYS]")
 	text = chanceUUID.ReplaceAllString(text, "UUID")
-	text = chanceAttempt.ReplaceAllString(text, "ATTEMPT")
-	return chanceText.ReplaceAllStringFunc(text, func(s string) string { return fmt.Sprintf("RANDOM(%d)", len(s)) })
+	text = chanceText.ReplaceAllStringFunc(text, func(s string) string { return fmt.Sprintf("RANDOM(%d)", len(s)) })
+	return chanceAttempt.ReplaceAllString(text, "ATTEMPT") // last: by chance a long text has what looks like one
 }
 
 // stranger does all that somebody can do who knows an address and nothing else, and returns what they see.
