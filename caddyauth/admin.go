@@ -89,7 +89,7 @@ func (a *AdminAPI) answer(r *http.Request) (any, error) {
 	for name, list := range r.URL.Query() {
 		values[name] = list[0]
 	}
-	rt, err := adminRealm(r.Context(), values["realm"])
+	rt, err := adminRealm(values["realm"])
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (a *AdminAPI) answer(r *http.Request) (any, error) {
 }
 
 // adminRealm is the named realm of the running configuration; without a name, the only one or the default.
-func adminRealm(ctx context.Context, name string) (*realm, error) {
+func adminRealm(name string) (*realm, error) {
 	module, err := caddy.ActiveContext().AppIfConfigured(appName)
 	app, ok := module.(*App)
 	if err != nil || !ok {
@@ -131,7 +131,7 @@ func adminRealm(ctx context.Context, name string) (*realm, error) {
 	if !slices.Contains(names, name) {
 		return nil, &AdminError{http.StatusNotFound, fmt.Sprintf("no realm is named %q; choose one with --realm: %s", name, strings.Join(names, ", "))}
 	}
-	return app.realm(ctx, name)
+	return app.realm(name)
 }
 
 // Interface guards

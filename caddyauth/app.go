@@ -7,7 +7,6 @@
 package caddyauth
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -68,7 +67,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 // visitor.
 func (a *App) Start() error {
 	for name := range a.Realms {
-		if _, err := a.realm(a.ctx, name); err != nil {
+		if _, err := a.realm(name); err != nil {
 			return fmt.Errorf("passwordless: realm %q: %w", name, err)
 		}
 	}
@@ -95,7 +94,7 @@ func (a *App) Cleanup() error {
 var errRealmClosed = errors.New("this configuration has been replaced")
 
 // realm returns the named realm, opened. An error means that nobody can be let through: handlers answer 503.
-func (a *App) realm(_ context.Context, name string) (*realm, error) {
+func (a *App) realm(name string) (*realm, error) {
 	a.mu.RLock()
 	r, ok := a.opened[name]
 	closed := a.closed

@@ -66,7 +66,7 @@ func (b *Bearer) Provision(ctx caddy.Context) error {
 // Authenticate implements [httpauth.Authenticator]. It says nothing of how answers to a good token are cached: those to requests with
 // Authorization are private already (RFC 9111, section 3.5).
 func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.User, bool, error) {
-	if _, guarded := caddyhttp.GetVar(r.Context(), "passwordless.guard."+b.Realm).(*visit); !guarded {
+	if _, guarded := caddyhttp.GetVar(r.Context(), guardVar(b.Realm)).(*visit); !guarded {
 		new(guardFamily).scrub(r)
 		caddyhttp.SetVar(r.Context(), strippedVar, &visit{cookies: cookieLines(r)})
 		session.StripCookies(r.Header)
@@ -76,7 +76,7 @@ func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.
 		b.challenge(w, "", "")
 		return httpauth.User{}, false, nil
 	}
-	rt, err := b.app.realm(r.Context(), b.Realm)
+	rt, err := b.app.realm(b.Realm)
 	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		return httpauth.User{}, false, fmt.Errorf("realm %q is not open: %w", b.Realm, err)

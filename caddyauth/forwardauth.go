@@ -113,7 +113,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 
 // ServeHTTP answers the proxy.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
-	rt, err := f.app.realm(r.Context(), f.realmName())
+	rt, err := f.app.realm(f.realmName())
 	if err != nil {
 		w.Header().Set("Retry-After", "5")
 		w.Header().Set("Cache-Control", "no-store")

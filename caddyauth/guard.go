@@ -171,7 +171,7 @@ func (g *Guard) bind(app *App, config *Realm) error {
 	if err != nil {
 		return err
 	}
-	g.app, g.family, g.visitID = app, family.(*guardFamily), "passwordless.guard."+g.realmName()
+	g.app, g.family, g.visitID = app, family.(*guardFamily), guardVar(g.realmName())
 	g.family.protect(g.Headers)
 	if len(g.Bypass) > 0 || g.PathRule {
 		g.family.applyPathRules()
@@ -197,7 +197,7 @@ func (g *Guard) realmName() string {
 
 // ServeHTTP lets the request through, or answers it.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rt, err := g.app.realm(r.Context(), g.realmName())
+	rt, err := g.app.realm(g.realmName())
 	if err != nil {
 		g.family.scrub(r) // the site's own error routes may lead to the upstream
 		session.StripCookies(r.Header)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-cognito/passwordless/internal/session"
 )
 
@@ -93,7 +95,7 @@ func (p *privateWriter) answerDemand(d *demand) {
 	if err := p.visit.refuse(p.ResponseWriter, r, refusal{
 		status: http.StatusUnauthorized, reason: "step_up", detail: "confirm once more that it is you", demand: d, client: !p.navigation && p.form == nil,
 	}); err != nil {
-		p.visit.logger.Error("answering an upstream's step-up: " + err.Error())
+		p.visit.logger.Error("answering an upstream's step-up", zap.Error(err))
 	}
 }
 

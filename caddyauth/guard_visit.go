@@ -83,6 +83,9 @@ func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit 
 	return v
 }
 
+// guardVar is the request's variable that holds the visit of a realm's guards.
+func guardVar(realmName string) string { return "passwordless.guard." + realmName }
+
 // strippedVar is the visit that took our cookies off a request which others may still ask about a session: guards of other realms, forward auth.
 const strippedVar = "passwordless.guard/stripped"
 

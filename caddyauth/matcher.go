@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -58,11 +57,6 @@ func (m *Matcher) bind(app *App, config *Realm) error {
 	return nil
 }
 
-// keepsClaim reports whether rules and headers can use a claim.
-func (r *Realm) keepsClaim(name string) bool {
-	return slices.Contains(standardClaims, name) || r.Session != nil && slices.Contains(r.Session.Claims, name)
-}
-
 func (m *Matcher) realmName() string {
 	if m.Realm == "" {
 		return DefaultRealm
@@ -72,7 +66,7 @@ func (m *Matcher) realmName() string {
 
 // MatchWithError implements [caddyhttp.RequestMatcherWithError].
 func (m *Matcher) MatchWithError(r *http.Request) (bool, error) {
-	rt, err := m.app.realm(r.Context(), m.realmName())
+	rt, err := m.app.realm(m.realmName())
 	if err != nil {
 		return false, caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("realm %q is not open: %w", m.realmName(), err))
 	}
@@ -90,7 +84,7 @@ func (m *Matcher) MatchWithError(r *http.Request) (bool, error) {
 
 // visit is what a guard already knows of the request, or a look of our own that leaves no trace but the session.
 func (m *Matcher) visit(r *http.Request, rt *realm) *visit {
-	if v, ok := caddyhttp.GetVar(r.Context(), "passwordless.guard."+m.realmName()).(*visit); ok {
+	if v, ok := caddyhttp.GetVar(r.Context(), guardVar(m.realmName())).(*visit); ok {
 		if v.opened {
 			return v
 		}

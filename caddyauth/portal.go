@@ -115,7 +115,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if reason := ambiguousPath(r.URL); reason != "" {
 		return plainAnswer(w, http.StatusBadRequest, reason)
 	}
-	rt, err := p.app.realm(r.Context(), p.realmName())
+	rt, err := p.app.realm(p.realmName())
 	if err != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(retryAfter))
 		w.Header().Set("Cache-Control", "no-store")

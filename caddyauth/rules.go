@@ -172,6 +172,11 @@ func permitted(allow, deny []Rule, s *session.Session) bool {
 // standardClaims are in every session.
 var standardClaims = []string{"sub", "username", "cognito:username", "email", "email_verified", "groups", "cognito:groups"}
 
+// keepsClaim reports whether rules and headers can use a claim.
+func (r *Realm) keepsClaim(name string) bool {
+	return slices.Contains(standardClaims, name) || r.Session != nil && slices.Contains(r.Session.Claims, name)
+}
+
 // claimValues are the values of a claim as strings: none when it is absent, several when it is a list.
 func claimValues(s *session.Session, name string) []string {
 	switch name {
