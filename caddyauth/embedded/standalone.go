@@ -47,7 +47,10 @@ type ready struct {
 	ClientID   string `json:"client_id"`
 }
 
-// config checks the flags.
+// signUpModes are what --sign-up may be: a pool for tests has no list of domains.
+var signUpModes = []string{"open", "invitation", "closed"}
+
+// config checks the flags. It comes before the file is made, for a file keeps what it was made with.
 func (s *standalone) config() (localpool.Config, error) {
 	if s.Data == "" {
 		return localpool.Config{}, errors.New("say where the data is to be kept, as in --data ./pool")
@@ -73,6 +76,9 @@ func (s *standalone) config() (localpool.Config, error) {
 	}
 	c := localpool.Config{
 		Path: path, RedirectURIs: s.RedirectURIs, PublicClient: true, SMSStepUp: true, SignUp: localpool.SignUpPolicy{Mode: s.SignUp}, InboxHosts: s.Hosts,
+	}
+	if s.SignUp != "" && !slices.Contains(signUpModes, s.SignUp) {
+		return localpool.Config{}, fmt.Errorf("--sign-up: %q is not a mode: use %s", s.SignUp, strings.Join(signUpModes, ", "))
 	}
 	if s.AdminKey != "" {
 		secret := os.Getenv(adminSecretVariable)
