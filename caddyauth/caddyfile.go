@@ -162,38 +162,46 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "sign_up":
 		return r.unmarshalSignUp(d)
 	case "session":
-		s := new(Session)
-		r.Session = s
-		return unmarshalBlock(d, "session", map[string]func() error{
-			"idle_timeout": func() error { return durationArgument(d, &s.IdleTimeout) },
-			"lifetime":     func() error { return durationArgument(d, &s.Lifetime) },
-			"claims": func() error {
-				if s.Claims = d.RemainingArgs(); len(s.Claims) == 0 {
-					return d.Err("claims takes at least one claim name")
-				}
-				return refuseCommas(d, "claims", s.Claims)
-			},
-		})
+		return r.unmarshalSession(d)
 	case "branding":
-		b := new(Branding)
-		r.Branding = b
-		return unmarshalBlock(d, "branding", map[string]func() error{
-			"name": func() error { return stringArgument(d, &b.Name) },
-			"logo": func() error { return stringArgument(d, &b.Logo) },
-			"accent": func() error {
-				if !d.AllArgs(&b.Accent) {
-					return d.Err("accent takes one colour in quotes, as in `accent \"#0a6b4f\"`: without them # begins a comment")
-				}
-				return nil
-			},
-			"css": func() error { return stringArgument(d, &b.CSS) },
-		})
+		return r.unmarshalBranding(d)
 	case "templates":
 		return stringArgument(d, &r.Templates)
 	default:
 		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, passkeys, magic_link, sms_step_up, remembered_users, sign_up, session, branding or templates", option)
 	}
 	return nil
+}
+
+func (r *Realm) unmarshalSession(d *caddyfile.Dispenser) error {
+	s := new(Session)
+	r.Session = s
+	return unmarshalBlock(d, "session", map[string]func() error{
+		"idle_timeout": func() error { return durationArgument(d, &s.IdleTimeout) },
+		"lifetime":     func() error { return durationArgument(d, &s.Lifetime) },
+		"claims": func() error {
+			if s.Claims = d.RemainingArgs(); len(s.Claims) == 0 {
+				return d.Err("claims takes at least one claim name")
+			}
+			return refuseCommas(d, "claims", s.Claims)
+		},
+	})
+}
+
+func (r *Realm) unmarshalBranding(d *caddyfile.Dispenser) error {
+	b := new(Branding)
+	r.Branding = b
+	return unmarshalBlock(d, "branding", map[string]func() error{
+		"name": func() error { return stringArgument(d, &b.Name) },
+		"logo": func() error { return stringArgument(d, &b.Logo) },
+		"accent": func() error {
+			if !d.AllArgs(&b.Accent) {
+				return d.Err("accent takes one colour in quotes, as in `accent \"#0a6b4f\"`: without them # begins a comment")
+			}
+			return nil
+		},
+		"css": func() error { return stringArgument(d, &b.CSS) },
+	})
 }
 
 func (r *Realm) unmarshalRememberedUsers(d *caddyfile.Dispenser) error {

@@ -144,16 +144,8 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		}
 		g.headers = append(g.headers, claimHeader{http.CanonicalHeaderKey(name), claim})
 	}
-	for _, rule := range g.StepUp {
-		if err := rule.validate(); err != nil {
-			return err
-		}
-		if prepared := (stepUp{rule.demand(), rule.Methods}); rule.Transaction { // last: no approval is used up for what another rule refuses
-			g.stepUps = append(g.stepUps, prepared)
-		} else {
-			g.stepUps = slices.Insert(g.stepUps, 0, prepared)
-		}
-		g.methods = g.methods || len(rule.Methods) > 0
+	if err := g.prepareStepUps(); err != nil {
+		return err
 	}
 	if g.KeepBody > maxKeepBody {
 		return fmt.Errorf("keep_body: %d bytes are more than %d", g.KeepBody, maxKeepBody)
@@ -175,6 +167,23 @@ func (g *Guard) bind(app *App, config *Realm) error {
 	g.family.protect(g.Headers)
 	if len(g.Bypass) > 0 || g.PathRule {
 		g.family.applyPathRules()
+	}
+	return nil
+}
+
+// prepareStepUps checks the rules. Those for transactions come last: no approval is used up for what another rule refuses.
+func (g *Guard) prepareStepUps() error {
+	for _, rule := range g.StepUp {
+		if err := rule.validate(); err != nil {
+			return err
+		}
+		prepared := stepUp{rule.demand(), rule.Methods}
+		if rule.Transaction {
+			g.stepUps = append(g.stepUps, prepared)
+		} else {
+			g.stepUps = slices.Insert(g.stepUps, 0, prepared)
+		}
+		g.methods = g.methods || len(rule.Methods) > 0
 	}
 	return nil
 }
@@ -212,7 +221,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		g.family.scrub(r)
 		return next.ServeHTTP(w, r)
 	}
-	v := g.visit(w, r, rt)
+	v := g.visit(r, rt)
 	if v.shared && isServiceWorkerScript(r) && rt.config.coversPortal(r.URL) {
 		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "service_worker", detail: "a service worker here could control the sign-in pages"})
 	}
@@ -239,6 +248,11 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 			return v.pass(w, r, next)
 		}
 	}
+	return g.admit(v, w, r, next)
+}
+
+// admit lets a request through that the guard's rules allow, with what they give the upstream, or answers it.
+func (g *Guard) admit(v *visit, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if refused := g.identify(v, w, r); refused != nil {
 		return v.refuse(w, r, *refused)
 	}

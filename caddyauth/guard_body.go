@@ -93,10 +93,7 @@ func (v *visit) keepForm(w http.ResponseWriter, r *http.Request) (address, id st
 	if v.shared || v.family == nil || r.ContentLength > int64(v.keepBody) || len(form.Target)+len(form.Type) > keptTarget || !sameOriginPath(form.Target) {
 		return "", "", errNotKept
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(keptReading)) // a body that trickles in must not hold us; not every server can
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(v.keepBody)+1))
-	_ = control.SetReadDeadline(time.Time{})
+	body, err := v.readForm(w, r)
 	if err != nil {
 		return "", "", fmt.Errorf("reading a form: %w", err)
 	}
@@ -118,6 +115,15 @@ func (v *visit) keepForm(w http.ResponseWriter, r *http.Request) (address, id st
 		return "", "", err
 	}
 	return v.sendAgainURL(sealed), form.ID, nil
+}
+
+// readForm reads as much of a body as can be kept, and a byte more of one that is too large. One that trickles in must not hold us.
+func (v *visit) readForm(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(keptReading)) // not every server can
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(v.keepBody)+1))
+	_ = control.SetReadDeadline(time.Time{})
+	return body, err
 }
 
 func (v *visit) sendAgainURL(sealed string) string {

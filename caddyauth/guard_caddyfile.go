@@ -101,21 +101,9 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser, directive, options strin
 			g.Deny = append(g.Deny, rule)
 		}
 	case "keep_body":
-		if g.KeepBody != 0 {
-			return d.Err("keep_body is given twice")
+		if err := g.unmarshalKeepBody(d, args); err != nil {
+			return err
 		}
-		if len(args) != 1 {
-			return d.Err("keep_body takes one size, as in `keep_body 4MiB`, or off")
-		}
-		if args[0] == "off" {
-			g.KeepBody = -1
-			break
-		}
-		size, ok := parseSize(args[0])
-		if !ok || size > maxKeepBody {
-			return d.Errf("keep_body: %q is not a size up to 16MiB: write it as in 512KiB or 4MiB", args[0])
-		}
-		g.KeepBody = size
 	case "bearer", "upstream_bearer":
 		target := &g.Bearer
 		if option == "upstream_bearer" {
@@ -141,25 +129,9 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser, directive, options strin
 			return d.Err(err.Error())
 		}
 	case "header":
-		if len(args) != 2 {
-			return d.Err("header takes a header name and a claim, as in `header X-Department department`")
+		if err := g.unmarshalHeader(d, args); err != nil {
+			return err
 		}
-		if !validHeaderName(args[0]) {
-			return d.Errf("header: %q cannot carry a claim; choose a name of your own, as in X-Department", args[0])
-		}
-		name := http.CanonicalHeaderKey(args[0])
-		for other := range g.Headers {
-			switch {
-			case other == name:
-				return d.Errf("header %s is given twice", name)
-			case foldName(other) == foldName(name):
-				return d.Errf("header %s and %s: many applications take these for the same; choose another name", other, name)
-			}
-		}
-		if g.Headers == nil {
-			g.Headers = make(map[string]string)
-		}
-		g.Headers[name] = args[1]
 	case "ambiguous_paths":
 		if len(args) != 1 || args[0] != "allow" {
 			return d.Err("ambiguous_paths takes the word allow; leave it out to refuse such paths")
@@ -169,6 +141,48 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser, directive, options strin
 		return d.Errf("unknown option %q for %s: use %s", option, directive, options)
 	}
 	return refuseBlock(d, option)
+}
+
+func (g *Guard) unmarshalKeepBody(d *caddyfile.Dispenser, args []string) error {
+	if g.KeepBody != 0 {
+		return d.Err("keep_body is given twice")
+	}
+	if len(args) != 1 {
+		return d.Err("keep_body takes one size, as in `keep_body 4MiB`, or off")
+	}
+	if args[0] == "off" {
+		g.KeepBody = -1
+		return nil
+	}
+	size, ok := parseSize(args[0])
+	if !ok || size > maxKeepBody {
+		return d.Errf("keep_body: %q is not a size up to 16MiB: write it as in 512KiB or 4MiB", args[0])
+	}
+	g.KeepBody = size
+	return nil
+}
+
+func (g *Guard) unmarshalHeader(d *caddyfile.Dispenser, args []string) error {
+	if len(args) != 2 {
+		return d.Err("header takes a header name and a claim, as in `header X-Department department`")
+	}
+	if !validHeaderName(args[0]) {
+		return d.Errf("header: %q cannot carry a claim; choose a name of your own, as in X-Department", args[0])
+	}
+	name := http.CanonicalHeaderKey(args[0])
+	for other := range g.Headers {
+		switch {
+		case other == name:
+			return d.Errf("header %s is given twice", name)
+		case foldName(other) == foldName(name):
+			return d.Errf("header %s and %s: many applications take these for the same; choose another name", other, name)
+		}
+	}
+	if g.Headers == nil {
+		g.Headers = make(map[string]string)
+	}
+	g.Headers[name] = args[1]
+	return nil
 }
 
 // unmarshalStepUp reads what follows step_up.

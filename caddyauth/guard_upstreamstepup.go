@@ -35,10 +35,7 @@ func (g *Guard) awaitDemand(v *visit, w http.ResponseWriter, r *http.Request) er
 	if v.keepBody == 0 || r.ContentLength > int64(v.keepBody) || !v.isForm(r) {
 		return nil
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(keptReading))
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(v.keepBody)+1))
-	_ = control.SetReadDeadline(time.Time{})
+	body, err := v.readForm(w, r)
 	if err != nil {
 		return err
 	}

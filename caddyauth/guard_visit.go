@@ -63,7 +63,7 @@ type refusal struct {
 func (v *visit) String() string { return "" }
 
 // visit returns the request's visit and, the first time, takes off what a client may not send: identity headers and our cookies.
-func (g *Guard) visit(w http.ResponseWriter, r *http.Request, rt *realm) *visit {
+func (g *Guard) visit(r *http.Request, rt *realm) *visit {
 	if v, ok := caddyhttp.GetVar(r.Context(), g.visitID).(*visit); ok {
 		return v
 	}

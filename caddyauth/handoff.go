@@ -111,7 +111,7 @@ func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm,
 	default:
 		return false
 	}
-	v := g.visit(w, r, rt)
+	v := g.visit(r, rt)
 	var err error
 	switch {
 	case v.origin == "":

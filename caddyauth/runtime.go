@@ -84,7 +84,7 @@ func openRealm(ctx caddy.Context, name string, config *Realm) (_ *realm, err err
 	if err != nil {
 		return nil, err
 	}
-	if err = rt.openCredentials(ctx, opened); err != nil {
+	if err = rt.openCredentials(ctx); err != nil {
 		return nil, err
 	}
 	if err = rt.openVerifier(opened); err != nil {
@@ -128,7 +128,7 @@ func (rt *realm) openPool(ctx caddy.Context) (OpenedPool, error) {
 	return opened, nil
 }
 
-func (rt *realm) openCredentials(ctx caddy.Context, opened OpenedPool) error {
+func (rt *realm) openCredentials(ctx caddy.Context) error {
 	if rt.config.credentials != nil {
 		store, err := rt.config.credentials.OpenCredentialStore(ctx, rt.settings())
 		if err != nil {
