@@ -177,8 +177,11 @@ func (v *portalVisit) postPhoneCode() error {
 		return err
 	}
 	if err := v.rt.pool.SendAttributeCode(ctx, tokens.Access, attributePhone); err != nil {
-		return phoneFailure(err)
+		f := failureOf(phoneFailure(err))
+		v.audit(happenedCode, f.code, whoIs(s)...)
+		return f
 	}
+	v.audit(happenedCode, "", whoIs(s)...)
 	return v.codeSent(number)
 }
 
@@ -196,6 +199,7 @@ func (v *portalVisit) postPhoneVerify() error {
 		return failure{status: http.StatusUnprocessableEntity, code: "code_wrong"}
 	}
 	if wait := v.portal.limits.codes.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
+		v.audit(happenedPhoneVerified, "too_many", whoIs(s)...)
 		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
 	}
 	ctx, cancel := v.pool()
@@ -230,7 +234,9 @@ func (v *portalVisit) postPhoneRemove() error {
 	ctx, cancel := v.pool()
 	defer cancel()
 	if err := v.rt.pool.DeleteAttributes(ctx, tokens.Access, attributePhone); err != nil {
-		return phoneFailure(err)
+		f := failureOf(phoneFailure(err))
+		v.audit(happenedPhoneRemoved, f.code, whoIs(s)...)
+		return f
 	}
 	v.audit(happenedPhoneRemoved, "", whoIs(s)...)
 	return v.json(http.StatusOK, struct{}{})

@@ -162,6 +162,11 @@ func TestPhoneIsNoMessagePump(t *testing.T) {
 	if n := len(p.pool.phones.texts); limited == 0 || n > 4 {
 		t.Errorf("%d messages to one number", n)
 	}
+	// Messages cost money: the operator sees each.
+	asked, refused := p.logs.FilterMessage("code_requested").Len(), p.logs.FilterMessage("code_refused").Len()
+	if asked != len(p.pool.phones.texts)-1 || refused != limited+1 {
+		t.Errorf("the audit log has %d messages after the first and %d refusals", asked, refused)
+	}
 }
 
 // Attack: a code is guessed until the number of somebody else counts as verified.
@@ -180,6 +185,9 @@ func TestPhoneCodesCannotBeGuessed(t *testing.T) {
 	}
 	if tries == 0 || tries > 12 {
 		t.Errorf("%d guesses", tries)
+	}
+	if n := p.logs.FilterMessage("phone_verification_failed").Len(); n != 100 {
+		t.Errorf("the audit log has %d of 100 attempts", n)
 	}
 }
 
