@@ -110,6 +110,12 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 			w.Header().Set("Location", config.portalURL.Path)
 			return plainAnswer(w, http.StatusFound, "see "+config.portalURL.Path)
 		}
+		if came, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && strings.HasPrefix(came.URL.Path, config.portalURL.Path) {
+			p.hint.Do(func() {
+				p.logger.Warn("the portal is not reached, for its path was rewritten before: use handle instead of handle_path, and no rewrite",
+					zap.String("portal", config.portalURL.String()))
+			})
+		}
 		return next.ServeHTTP(w, r)
 	}
 	if reason := ambiguousPath(r.URL); reason != "" {
