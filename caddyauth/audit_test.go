@@ -284,3 +284,20 @@ func describedMetrics() (found []string) {
 	}
 	return found
 }
+
+// Whoever may change passkeys or the phone number is in the audit log, by whatever they proved it, and so is whoever may not.
+func TestReauthenticationsAreRecorded(t *testing.T) {
+	p := newPortal(t, withSMS)
+	b := p.browser()
+	b.signInByLink(anna)
+	b.freshProof()
+	lines := p.logs.FilterMessage("reauthenticated").All()
+	if len(lines) != 1 || lines[0].ContextMap()["subject"] != annaSub || lines[0].ContextMap()["purpose"] != proofPhone {
+		t.Errorf("by a recent link: %+v", lines)
+	}
+	b.later()
+	p.wantError(b.call("/auth/reauthenticate/options", map[string]string{"purpose": proofPhone}), http.StatusForbidden, "reauthentication_required")
+	if lines = p.logs.FilterMessage("reauthentication_failed").All(); len(lines) != 1 || lines[0].ContextMap()["reason"] != "not_reauthenticated" {
+		t.Errorf("by one of long ago: %+v", lines)
+	}
+}

@@ -87,6 +87,7 @@ func (v *portalVisit) postReauthenticateOptions() error {
 		if err != nil {
 			return err
 		}
+		v.audit(happenedReauthenticated, "", append(whoIs(s), zap.String("purpose", wanted.Purpose))...)
 		return v.json(http.StatusOK, struct {
 			Fresh bool   `json:"fresh"`
 			Proof string `json:"proof"`
@@ -94,6 +95,7 @@ func (v *portalVisit) postReauthenticateOptions() error {
 	}
 	rpID, usable := v.usablePasskeys(own)
 	if len(usable) == 0 {
+		v.audit(happenedReauthenticated, "not_reauthenticated", whoIs(s)...)
 		return errReauthenticate
 	}
 	value, err := passkey.NewChallenge(v.rt.rand)
