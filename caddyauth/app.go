@@ -7,9 +7,11 @@
 package caddyauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -32,7 +34,15 @@ type App struct {
 	mu     sync.RWMutex
 	opened map[string]*realm
 	closed bool
+	late   time.Duration // how long after Cleanup requests are served that came before it; Provision sets lateRequests
+	until  time.Time     // end of that
 }
+
+// lateRequests is for how long a request may be on its way to us, in handlers before ours.
+const lateRequests = time.Minute
+
+// lateLook bounds the look at the deny list for such a request.
+const lateLook = 10 * time.Second
 
 // CaddyModule returns the Caddy module information.
 func (*App) CaddyModule() caddy.ModuleInfo {
@@ -42,7 +52,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision checks the configuration and loads the guest modules. It opens no file and touches neither storage nor network.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx = ctx
-	a.opened = make(map[string]*realm)
+	a.opened, a.late = make(map[string]*realm), lateRequests
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return fmt.Errorf("passwordless: %w", err)
 	}
@@ -77,16 +87,16 @@ func (a *App) Start() error {
 // Stop has nothing to do: requests in flight may still need their realm; see Cleanup.
 func (a *App) Stop() error { return nil }
 
-// Cleanup closes the realms. Caddy calls it after the handlers of this configuration are done, and after a failed provision.
+// Cleanup closes the realms. Caddy calls it after a failed provision, and on a reload while the old servers still have requests: these are
+// answered by what remains of a closed realm, which is everything but a watch over the deny list.
 func (a *App) Cleanup() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.closed = true
+	a.closed, a.until = true, time.Now().Add(a.late)
 	var errs []error
 	for _, r := range a.opened {
 		errs = append(errs, r.close())
 	}
-	a.opened = nil
 	return errors.Join(errs...)
 }
 
@@ -97,9 +107,17 @@ var errRealmClosed = errors.New("this configuration has been replaced")
 func (a *App) realm(name string) (*realm, error) {
 	a.mu.RLock()
 	r, ok := a.opened[name]
-	closed := a.closed
+	closed, until := a.closed, a.until
 	a.mu.RUnlock()
 	if ok && !closed {
+		return r, nil
+	}
+	if ok && time.Now().Before(until) {
+		ctx, cancel := context.WithTimeout(context.Background(), lateLook)
+		defer cancel()
+		if err := r.sessions.Poll(ctx); err != nil {
+			return nil, fmt.Errorf("%w: %w", errRealmClosed, err)
+		}
 		return r, nil
 	}
 	a.mu.Lock()

@@ -13,9 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/storage"
-	"github.com/chromedp/chromedp"
 )
 
 // beside starts a second node: another Caddy of the same sites, on another address of this machine, with the first one's storage.
@@ -132,17 +129,7 @@ func TestReloadAndRestartUnderLoad(t *testing.T) {
 	b.open(first.app + "/")
 	first.signInByLink(b, anna, first.app+"/")
 	b.greets(anna, "/", "")
-	jar, err := chromedp.Call(b.ctx, storage.GetCookies, storage.GetCookiesParams{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pairs []string
-	for _, c := range jar.Cookies {
-		if c.Domain == "app.localhost" {
-			pairs = append(pairs, c.Name+"="+c.Value)
-		}
-	}
-	cookie := strings.Join(pairs, "; ")
+	cookie := b.cookiesOf("app.localhost")
 	b.open("about:blank") // or the browser's own connections would be counted
 
 	first.reload(t) // what is made once only is made by now
