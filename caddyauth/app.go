@@ -10,6 +10,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +34,7 @@ type App struct {
 	Realms map[string]*Realm `json:"realms,omitempty"`
 
 	ctx    caddy.Context
+	seen   seen
 	mu     sync.RWMutex
 	opened map[string]*realm
 	closed bool
@@ -81,6 +85,7 @@ func (a *App) Start() error {
 			return fmt.Errorf("passwordless: realm %q: %w", name, err)
 		}
 	}
+	a.warnOfUnservedPortals(a.ctx.Logger())
 	return nil
 }
 
@@ -155,7 +160,8 @@ func appOf(ctx caddy.Context, realmName string) (*App, error) {
 		return nil, fmt.Errorf("app %q is a %T", appName, module)
 	}
 	if _, ok := app.Realms[realmName]; !ok {
-		return nil, fmt.Errorf("no realm is named %q in the global option `passwordless`", realmName)
+		names := slices.Sorted(maps.Keys(app.Realms))
+		return nil, fmt.Errorf("no realm is named %q in the global option `passwordless`, but %s: choose one with `realm <name>`", realmName, strings.Join(names, ", "))
 	}
 	return app, nil
 }

@@ -165,6 +165,7 @@ func (g *Guard) bind(app *App, config *Realm) error {
 	}
 	g.app, g.family, g.visitID = app, family.(*guardFamily), guardVar(g.realmName())
 	g.family.protect(g.Headers)
+	app.seen.guard(g.realmName())
 	if len(g.Bypass) > 0 || g.PathRule {
 		g.family.applyPathRules()
 	}

@@ -70,6 +70,7 @@ func (p *Portal) bind(app *App) error {
 		return fmt.Errorf("passwordless_portal: %w", err)
 	}
 	p.app, p.limits = app, limits
+	app.seen.portal(p.realmName())
 	return nil
 }
 
