@@ -51,6 +51,7 @@ func init() {
 //			idle_timeout <duration>
 //			lifetime     <duration>
 //			claims       <name...>
+//			cookie_domain <domain>
 //		}
 //		branding {
 //			name   <name>
@@ -177,8 +178,9 @@ func (r *Realm) unmarshalSession(d *caddyfile.Dispenser) error {
 	s := new(Session)
 	r.Session = s
 	return unmarshalBlock(d, "session", map[string]func() error{
-		"idle_timeout": func() error { return durationArgument(d, &s.IdleTimeout) },
-		"lifetime":     func() error { return durationArgument(d, &s.Lifetime) },
+		"idle_timeout":  func() error { return durationArgument(d, &s.IdleTimeout) },
+		"lifetime":      func() error { return durationArgument(d, &s.Lifetime) },
+		"cookie_domain": func() error { return stringArgument(d, &s.CookieDomain) },
 		"claims": func() error {
 			if s.Claims = d.RemainingArgs(); len(s.Claims) == 0 {
 				return d.Err("claims takes at least one claim name")

@@ -71,12 +71,13 @@ func (g *guarded) open(config *Realm, name string) *realm {
 	secure := config.portalURL.Scheme == "https"
 	watched := new(streams)
 	manager.Changed = func() { watched.sweep(manager) }
-	return &realm{
+	rt := &realm{
 		streams: watched,
 		name:    name, config: config, portal: config.portalURL, secure: secure,
 		sessions: manager, pages: pages, logger: zap.NewNop(), now: g.clock.Now,
-		sessionCookie: session.SessionCookie(secure), nonceCookie: session.NonceCookie(secure), browserCookie: session.BrowserCookie(secure),
 	}
+	rt.nameCookies()
+	return rt
 }
 
 // guard provisions a guard as Caddy would.
@@ -103,7 +104,7 @@ func (g *guarded) signIn(subject, origin string) (session.Session, *http.Cookie)
 
 func (g *guarded) cookie(s session.Session, origin string) *http.Cookie {
 	g.tb.Helper()
-	value, err := g.rt.sessions.Seal(s, strings.TrimPrefix(strings.TrimPrefix(origin, "https://"), "http://"))
+	value, err := g.rt.sessions.Seal(s, g.rt.sessionHost(strings.TrimPrefix(strings.TrimPrefix(origin, "https://"), "http://")))
 	if err != nil {
 		g.tb.Fatal(err)
 	}

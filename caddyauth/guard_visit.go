@@ -159,7 +159,7 @@ func (v *visit) inspect(r *http.Request) (changed bool, refused *refusal) {
 	case isUpgrade(r) && !v.rt.upgradeOriginAllowed(r):
 		return false, &refusal{status: http.StatusForbidden, reason: "foreign_origin", detail: "a WebSocket needs the Origin of this host or of a listed application"}
 	}
-	s, err := v.rt.sessions.Open(v.cookie, v.host)
+	s, err := v.rt.sessions.Open(v.cookie, v.rt.sessionHost(v.host))
 	if err != nil {
 		return false, refusalOf(err)
 	}
@@ -206,7 +206,7 @@ func (v *visit) refresh(ctx context.Context, s session.Session) (session.Session
 
 // setCookie sends the session's cookie again. A session that no longer fits keeps its old cookie.
 func (v *visit) setCookie(w http.ResponseWriter) {
-	value, err := v.rt.sessions.Seal(v.session, v.host)
+	value, err := v.rt.sessions.Seal(v.session, v.rt.sessionHost(v.host))
 	if err != nil {
 		v.logger.Error("could not seal a session", zap.Error(err))
 		return

@@ -167,9 +167,9 @@ func (rt *realm) serveHandoff(w http.ResponseWriter, r *http.Request, v *visit) 
 	if !v.nonce().fits(taken.NonceHash) {
 		return rt.otherTab(w, r, v, taken)
 	}
-	value, err := rt.sessions.Seal(taken.Session, v.host)
+	value, err := rt.sessions.Seal(taken.Session, rt.sessionHost(v.host))
 	if err == nil {
-		_, err = rt.sessions.Open(value, v.host) // it may have been ended within these seconds
+		_, err = rt.sessions.Open(value, rt.sessionHost(v.host)) // it may have been ended within these seconds
 	}
 	if err != nil {
 		return rt.handoffFailed(w, r, v, http.StatusForbidden, taken.Location, err)

@@ -140,7 +140,7 @@ func (v *portalVisit) peek() (session.Session, bool, error) {
 	if err != nil {
 		return session.Session{}, false, err
 	}
-	s, err := v.rt.sessions.Open(value, v.rt.portal.Host)
+	s, err := v.rt.sessions.Open(value, v.rt.sessionHost(v.rt.portal.Host))
 	if errors.Is(err, session.ErrUnavailable) {
 		return session.Session{}, false, err
 	}
@@ -188,7 +188,7 @@ func (v *portalVisit) signedIn() (session.Session, error) {
 }
 
 func (v *portalVisit) setSession(s session.Session) error {
-	value, err := v.rt.sessions.Seal(s, v.rt.portal.Host)
+	value, err := v.rt.sessions.Seal(s, v.rt.sessionHost(v.rt.portal.Host))
 	if err != nil {
 		return fmt.Errorf("sealing the session: %w", err)
 	}

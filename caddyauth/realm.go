@@ -121,6 +121,11 @@ type Session struct {
 
 	// ID-token claims to keep beside user name, e-mail and groups, for rules and headers. Default: none.
 	Claims []string `json:"claims,omitempty"`
+
+	// Domain all of whose hosts share one session cookie, such as "example.com"; portal and applications have to be on it. Every one of its
+	// hosts, guarded or not, gets the cookie and can put another session in its place: only for a domain whose hosts are all your own.
+	// Default: a cookie for each host.
+	CookieDomain string `json:"cookie_domain,omitempty"`
 }
 
 // Branding is the look of the pages.
@@ -274,6 +279,9 @@ func (r *Realm) parseSession() error {
 	}
 	if time.Duration(s.IdleTimeout) < time.Minute {
 		return errors.New("session: idle_timeout must be at least 1m")
+	}
+	if err := r.checkCookieDomain(); err != nil {
+		return fmt.Errorf("session: cookie_domain: %w", err)
 	}
 	if r.RememberedUsers != nil && (*r.RememberedUsers < 0 || *r.RememberedUsers > maxRememberedUsers) {
 		return fmt.Errorf("remembered_users: %d is not between 0 and %d", *r.RememberedUsers, maxRememberedUsers)

@@ -38,6 +38,7 @@ type realm struct {
 	pages       *templates.Pages
 
 	sessionCookie, nonceCookie, browserCookie, peopleCookie session.Cookie
+	sessionScope                                            string // what session cookies are sealed for; "" for their host
 
 	logger  *zap.Logger
 	metrics metrics
@@ -197,10 +198,7 @@ func (rt *realm) openSessions(ctx caddy.Context) error {
 	if err := rt.openStreams(); err != nil {
 		return err
 	}
-	rt.sessionCookie = session.SessionCookie(rt.secure)
-	rt.nonceCookie = session.NonceCookie(rt.secure)
-	rt.browserCookie = session.BrowserCookie(rt.secure)
-	rt.peopleCookie = session.PeopleCookie(rt.secure)
+	rt.nameCookies()
 
 	watch, stop := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -12,6 +12,7 @@ import (
 type Cookie struct {
 	Name   string
 	Secure bool
+	Domain string // whose hosts all get it; "" for the one that sets it
 }
 
 // ownMark is part of the names of all our cookies.
@@ -19,6 +20,12 @@ const ownMark = "passwordless_"
 
 // SessionCookie carries the sealed session.
 func SessionCookie(secure bool) Cookie { return newCookie(ownMark+"session", secure) }
+
+// DomainCookie carries the sealed session to all hosts of a domain. The __Host- prefix is not to be had for that, so each of them can read
+// the cookie, and set another in its place.
+func DomainCookie(domain string) Cookie {
+	return Cookie{Name: "__Secure-" + ownMark + "session", Secure: true, Domain: domain}
+}
 
 // NonceCookie binds a handoff to the browser that asked for it.
 func NonceCookie(secure bool) Cookie { return newCookie(ownMark+"nonce", secure) }
@@ -29,10 +36,11 @@ func BrowserCookie(secure bool) Cookie { return newCookie(ownMark+"browser", sec
 // PeopleCookie remembers on the portal who signed in with one browser.
 func PeopleCookie(secure bool) Cookie { return newCookie(ownMark+"people", secure) }
 
-// ownNames are the names of all our cookies, secure and plain alike.
+// ownNames are the names of all our cookies, secure, plain and of domains alike.
 var ownNames = []string{
 	SessionCookie(true).Name, NonceCookie(true).Name, BrowserCookie(true).Name, PeopleCookie(true).Name,
 	SessionCookie(false).Name, NonceCookie(false).Name, BrowserCookie(false).Name, PeopleCookie(false).Name,
+	DomainCookie("").Name,
 }
 
 func newCookie(name string, secure bool) Cookie {
@@ -89,7 +97,7 @@ func (c Cookie) Clear(w http.ResponseWriter) {
 }
 
 func (c Cookie) bare() *http.Cookie {
-	return &http.Cookie{Name: c.Name, Path: "/", HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{Name: c.Name, Path: "/", Domain: c.Domain, HttpOnly: true, Secure: c.Secure, SameSite: http.SameSiteLaxMode}
 }
 
 // StripCookies removes our cookies, of whatever scheme, from all Cookie headers and leaves the others byte for byte. A header that

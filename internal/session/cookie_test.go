@@ -55,10 +55,14 @@ func TestCookieSetAndClear(t *testing.T) {
 	session.SessionCookie(true).Set(w, "value", time.Hour)
 	session.NonceCookie(false).Set(w, "n", 0)
 	session.BrowserCookie(true).Clear(w)
+	session.DomainCookie("example.com").Set(w, "d", time.Minute)
+	session.DomainCookie("example.com").Clear(w)
 	want := []string{
 		"__Host-passwordless_session=value; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax",
 		"passwordless_nonce=n; Path=/; HttpOnly; SameSite=Lax",
 		"__Host-passwordless_browser=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
+		"__Secure-passwordless_session=d; Path=/; Domain=example.com; Max-Age=60; HttpOnly; Secure; SameSite=Lax",
+		"__Secure-passwordless_session=; Path=/; Domain=example.com; Max-Age=0; HttpOnly; Secure; SameSite=Lax",
 	}
 	if got := w.Header()["Set-Cookie"]; strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%s", strings.Join(got, "\n"))

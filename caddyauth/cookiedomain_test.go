@@ -1,0 +1,118 @@
+package caddyauth
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func withCookieDomain(config *Realm) { config.Session.CookieDomain = "example.com" }
+
+// One cookie for all hosts of a domain: who signed in at one of them is known at the others, without a way over the portal.
+func TestOneCookieForADomain(t *testing.T) {
+	g := newGuarded(t, withCookieDomain)
+	s, cookie := g.signIn("alice", portalOrigin)
+	guard := g.guard(Guard{})
+	for _, origin := range []string{appOrigin, otherOrigin} {
+		r := script(origin+"/", cookie, &http.Cookie{Name: "theirs", Value: "1"})
+		if w := g.serve(r, guard); w.Code != http.StatusOK || g.reached.Header.Get(headerUser) != "alice" {
+			t.Errorf("%s: %d", origin, w.Code)
+		}
+		if got := g.reached.Header.Get("Cookie"); got != "theirs=1" {
+			t.Errorf("the upstream of %s gets %q", origin, got)
+		}
+	}
+	g.clock.Advance(10 * time.Minute)
+	w := g.serve(script(appOrigin+"/", cookie), guard)
+	renewed := cookieSet(w, "__Secure-passwordless_session")
+	if renewed == nil || renewed.Domain != "example.com" || !renewed.Secure || !renewed.HttpOnly || renewed.Path != "/" || len(w.Result().Cookies()) != 1 {
+		t.Fatalf("%v", w.Header())
+	}
+	if w := g.serve(script(otherOrigin+"/", renewed), guard); w.Code != http.StatusOK {
+		t.Errorf("the renewed one at another host: %d", w.Code)
+	}
+	if err := g.rt.sessions.End(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	wantUnauthenticated(t, g.serve(script(otherOrigin+"/", renewed), guard), "signed_out")
+}
+
+// The way over the portal stays for browsers that bring no cookie; it ends with the one of the domain.
+func TestHandoffWithACookieDomain(t *testing.T) {
+	g := newGuarded(t, withCookieDomain)
+	guard := g.guard(Guard{})
+	flow, nonce := g.begin(guard, appOrigin+"/x")
+	code := g.signedIn(flow, "alice")
+	w := g.serve(post(appOrigin, code, nonce), guard)
+	cookie := cookieSet(w, "__Secure-passwordless_session")
+	if w.Code != http.StatusSeeOther || cookie == nil || cookie.Domain != "example.com" {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	if w := g.serve(script(appOrigin+"/x", cookie), guard); w.Code != http.StatusOK {
+		t.Errorf("%d", w.Code)
+	}
+}
+
+// A cookie that was made for one host is none for the domain, nor the other way round, under whichever name it comes; and a sibling that
+// plants a second one leaves neither.
+func TestAttackCookieOfAnotherScope(t *testing.T) {
+	g := newGuarded(t, withCookieDomain)
+	guard := g.guard(Guard{})
+	s, shared := g.signIn("alice", appOrigin)
+	value, err := g.rt.sessions.Seal(s, "app.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, reason := range map[string]string{"__Secure-passwordless_session": "invalid_session", "__Host-passwordless_session": "no_session", "passwordless_session": "no_session"} {
+		wantUnauthenticated(t, g.serve(script(appOrigin+"/", &http.Cookie{Name: name, Value: value}), guard), reason)
+	}
+	if w := g.serve(script(appOrigin+"/", shared, &http.Cookie{Name: shared.Name, Value: "planted"}), guard); w.Code != http.StatusBadRequest {
+		t.Errorf("two cookies: %d", w.Code)
+	}
+	g.app.Realms[DefaultRealm].Session.CookieDomain = ""
+	g.rt.nameCookies()
+	wantUnauthenticated(t, g.serve(script(appOrigin+"/", &http.Cookie{Name: "__Host-passwordless_session", Value: shared.Value}), guard), "invalid_session")
+	r := script(appOrigin+"/", shared, g.cookie(s, appOrigin))
+	if w := g.serve(r, guard); w.Code != http.StatusOK || g.reached.Header.Get("Cookie") != "" {
+		t.Errorf("the domain's cookie, no longer used: %d, upstream gets %q", w.Code, g.reached.Header.Get("Cookie"))
+	}
+}
+
+func TestCookieDomainChecks(t *testing.T) {
+	for domain, problem := range map[string]string{
+		"example.com": "", "com": "public suffix", "co.uk": "public suffix", "github.io": "public suffix", ".example.com": "not a domain", "Example.com": "not a domain",
+		"*.example.com": "not a domain", "example.com:443": "not a domain", "192.0.2.1": "not a domain", "::1": "not a domain", "app.example.com": "is not on",
+		"ample.com": "is not on", "example.org": "is not on", "example.com.": "not a domain", "exa mple.com": "not a domain",
+	} {
+		config := &Realm{Portal: portalOrigin + "/auth/", Applications: []string{appOrigin, "https://*.tools.example.com"}, Session: &Session{CookieDomain: domain}}
+		if err := config.parseOrigins(); err != nil {
+			t.Fatal(err)
+		}
+		err := config.parseSession()
+		if problem == "" && err != nil || problem != "" && (err == nil || !strings.Contains(err.Error(), problem) || !strings.Contains(err.Error(), "cookie_domain")) {
+			t.Errorf("%q: %v, want %q", domain, err, problem)
+		}
+	}
+	config := &Realm{Portal: "http://auth.test.localhost/auth/", Applications: []string{"http://app.test.localhost"}, Session: &Session{CookieDomain: "test.localhost"}}
+	if err := config.parseOrigins(); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.parseSession(); err == nil || !strings.Contains(err.Error(), "https") {
+		t.Errorf("without TLS: %v", err)
+	}
+}
+
+func TestCookieDomainInTheCaddyfile(t *testing.T) {
+	value, err := parseGlobalOption(caddyfile.NewTestDispenser("passwordless {\n portal https://auth.example.com\n applications https://app.example.com\n"+
+		"user_pool cognito eu-west-1_Ab12Cd34E {\n client_id 1example23456789\n}\n credential_store dynamodb AuthenticatorsTable\n passkeys {\n relying_party example.com\n}\n session {\n cookie_domain example.com\n}\n}"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if app, ok := value.(httpcaddyfile.App); !ok || !strings.Contains(string(app.Value), `"cookie_domain":"example.com"`) {
+		t.Errorf("%+v", value)
+	}
+}
