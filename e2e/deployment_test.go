@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -241,15 +242,23 @@ func eventually(ctx context.Context, ask func() bool, late func()) {
 	}
 }
 
+// freePort is one that nobody listens on, and never the same one twice: its server may not have started yet.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+		_ = listener.Close()
+		if _, given := givenPorts.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
 }
+
+var givenPorts sync.Map // those that freePort has given
 
 func tail(path string) string {
 	text, err := os.ReadFile(path)
