@@ -102,6 +102,19 @@ func TestAttackServiceWorkerBesideTheGuardedPaths(t *testing.T) {
 	}
 }
 
+// One site both answers another proxy's questions and serves the guard's own addresses.
+func TestForwardAuthBehindTheGuardsAddresses(t *testing.T) {
+	g := newGuarded(t)
+	_, cookie := g.signIn("alice", appOrigin)
+	f := g.forwardAuth(ForwardAuth{Proxy: proxyEnvoy, PathPrefix: "/verify"})
+	question := ask(proxyEnvoy, script(appOrigin+"/x", cookie))
+	question.URL.Path = "/verify/x"
+	g.serve(question, g.guard(Guard{EndpointsOnly: true}))
+	if w := g.answerAgain(f); w.Code != http.StatusOK || w.Header().Get(headerUser) != "alice" || w.Header().Get("Cookie") != "" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
 // What one guard takes off a request the next one, of another realm, still has to know; so do a matcher and a question of another proxy.
 func TestSessionIsKnownAfterItsCookieWasTakenOff(t *testing.T) {
 	g := newGuarded(t)
