@@ -53,11 +53,8 @@ type poolRefresher struct{ rt *realm }
 // Refresh implements [session.Refresher].
 func (p poolRefresher) Refresh(ctx context.Context, refreshToken string) (session.Fresh, error) {
 	tokens, err := p.rt.pool.Refresh(ctx, refreshToken)
-	if errors.Is(err, userpool.ErrNotAuthorized) {
-		return session.Fresh{}, fmt.Errorf("%w: %w", session.ErrRefused, err)
-	}
 	if err != nil {
-		return session.Fresh{}, err
+		return session.Fresh{}, refusedByPool(err)
 	}
 	fresh, err := p.rt.freshFrom(ctx, tokens)
 	if err == nil {
@@ -69,5 +66,18 @@ func (p poolRefresher) Refresh(ctx context.Context, refreshToken string) (sessio
 
 // Revoke implements [session.Refresher].
 func (p poolRefresher) Revoke(ctx context.Context, refreshToken string) error {
-	return p.rt.pool.Revoke(ctx, refreshToken)
+	return refusedByPool(p.rt.pool.Revoke(ctx, refreshToken))
+}
+
+// RevokeAll implements [session.Refresher].
+func (p poolRefresher) RevokeAll(ctx context.Context, accessToken string) error {
+	return refusedByPool(p.rt.pool.GlobalSignOut(ctx, accessToken))
+}
+
+// refusedByPool is an error of the pool as sessions know it: a refusal is [session.ErrRefused].
+func refusedByPool(err error) error {
+	if errors.Is(err, userpool.ErrNotAuthorized) {
+		return fmt.Errorf("%w: %w", session.ErrRefused, err)
+	}
+	return err
 }

@@ -32,20 +32,21 @@ type fakePool struct {
 	initiate func(string) (userpool.Challenge, error)
 	respond  func(userpool.Response) (userpool.Result, error)
 
-	mu       sync.Mutex
-	users    map[string]poolUser // by e-mail address and by sub
-	sessions map[string]poolUser
-	offered  map[string]string // challenge by Session
-	links    map[string]poolUser
-	mails    []userpool.Response
-	lastLink string
-	calls    []string
-	revoked  int
-	count    int
-	phones   fakePhones
-	codes    map[string]*mailedCode // by Session
-	lastCode string
-	answered map[string]string // client metadata of the last answer
+	mu         sync.Mutex
+	users      map[string]poolUser // by e-mail address and by sub
+	sessions   map[string]poolUser
+	offered    map[string]string // challenge by Session
+	links      map[string]poolUser
+	mails      []userpool.Response
+	lastLink   string
+	calls      []string
+	revoked    int
+	everywhere []string // access tokens of GlobalSignOut
+	count      int
+	phones     fakePhones
+	codes      map[string]*mailedCode // by Session
+	lastCode   string
+	answered   map[string]string // client metadata of the last answer
 }
 
 func (f *fakePool) note(call string) {
@@ -178,7 +179,12 @@ func (f *fakePool) Revoke(context.Context, string) error {
 	return nil
 }
 
-func (f *fakePool) GlobalSignOut(context.Context, string) error { return nil }
+func (f *fakePool) GlobalSignOut(_ context.Context, accessToken string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.everywhere = append(f.everywhere, accessToken)
+	return nil
+}
 
 // told is the notifier's memory.
 type told []string

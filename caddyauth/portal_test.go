@@ -204,6 +204,7 @@ func TestSignOutWithoutStorage(t *testing.T) {
 
 func TestSessionsAreListedAndEnded(t *testing.T) {
 	p := newPortal(t)
+	p.rt.sessions.Refresher = poolRefresher{p.rt}
 	b, c, stranger := p.browser(), p.browser(), p.browser()
 	b.signInByLink(anna)
 	p.clock.Advance(time.Minute)
@@ -228,6 +229,9 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	}
 	if w := b.submit("/auth/sessions/end-all"); w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/auth/signed-out" {
 		t.Errorf("got %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	if n := len(p.pool.everywhere); n != 1 || p.pool.everywhere[0] == "" {
+		t.Errorf("the pool was asked %d times to end the tokens of other clients", n)
 	}
 	if w := b.get("/auth/account"); w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), "/auth/sign-in?flow=") {
 		t.Errorf("signed out, the account page is %d", w.Code)

@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-const endTimeout = 30 * time.Second
+const (
+	endTimeout       = 30 * time.Second
+	revokeAllTimeout = 5 * time.Second
+)
 
 // End signs a session out: first the sid is denied, in storage and here, then the refresh token is revoked and the record
 // deleted. An error means that other processes may not have heard of it; a revocation that fails is no error but retried by
@@ -65,7 +68,8 @@ func (m *Manager) CheckBearer(originJTI, subject string, authTime time.Time) err
 	return m.checkSubjectDenied(originKeyOf(originJTI), subject, authTime, m.now())
 }
 
-// EndAll signs a user out everywhere: every session that started before now is denied.
+// EndAll signs a user out everywhere: every session that started before now is denied, and the pool ends what other clients hold, where a
+// session has an access token to ask it with. A pool that does not answer keeps no session alive.
 func (m *Manager) EndAll(ctx context.Context, subject string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
@@ -75,6 +79,7 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 	if listErr != nil {
 		m.logger().Warn("ending a user's sessions: their tokens are not revoked", "error", listErr)
 	}
+	asked := false
 	for _, e := range entries {
 		rec, loadErr := m.loadRecord(ctx, e.id)
 		if missing(loadErr) {
@@ -84,6 +89,7 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 			m.logger().Warn("ending a user's sessions", "session", e.id.String(), "error", loadErr)
 			continue
 		}
+		asked = asked || m.revokeAll(ctx, rec)
 		// By sid as well: not-before cannot tell what started within this very millisecond.
 		err = errors.Join(err, m.End(ctx, rec.Session))
 	}
@@ -91,6 +97,21 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 		return fmt.Errorf("ending a user's sessions: %w", err)
 	}
 	return nil
+}
+
+// revokeAll has the pool end all of the user's tokens. It comes before the session's own end, which makes the access token worthless. It
+// reports whether the pool was asked: with a token that is over there is no asking.
+func (m *Manager) revokeAll(ctx context.Context, rec record) bool {
+	if m.Refresher == nil || rec.Tokens.Access == "" || !m.now().Before(rec.Session.AccessExpires) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, revokeAllTimeout)
+	defer cancel()
+	err := m.Refresher.RevokeAll(ctx, rec.Tokens.Access)
+	if err != nil {
+		m.logger().Warn("ending a user's tokens at other clients", "session", PublicID(rec.Session), "error", err)
+	}
+	return !errors.Is(err, ErrRefused)
 }
 
 // EndByID ends the session that [Manager.List] shows under id. An id that is not one of the user's sessions is [ErrInvalid].

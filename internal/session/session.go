@@ -144,6 +144,9 @@ type Refresher interface {
 	Refresh(ctx context.Context, refreshToken string) (Fresh, error)
 	// Revoke ends a refresh token's whole family. A token that is already revoked is no error.
 	Revoke(ctx context.Context, refreshToken string) error
+	// RevokeAll ends all refresh tokens of the user whose access token is given, those of other clients included. [ErrRefused] means that
+	// the access token is no longer good.
+	RevokeAll(ctx context.Context, accessToken string) error
 }
 
 // Device is where a session was started.

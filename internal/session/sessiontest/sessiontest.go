@@ -233,13 +233,16 @@ type Pool struct {
 	mu        sync.Mutex
 	serial    int
 	live      map[string]string // refresh token → subject
+	access    map[string]string // access token → subject
 	refreshes int
 	revoked   []string
 	err       error
 }
 
 // NewPool returns a pool that issues tokens by the clock.
-func NewPool(c *Clock) *Pool { return &Pool{Clock: c, live: make(map[string]string)} }
+func NewPool(c *Clock) *Pool {
+	return &Pool{Clock: c, live: make(map[string]string), access: make(map[string]string)}
+}
 
 // SignIn issues the tokens of a new sign-in.
 func (p *Pool) SignIn(subject string) session.Fresh {
@@ -252,6 +255,7 @@ func (p *Pool) issue(subject string) session.Fresh {
 	p.serial++
 	refresh := fmt.Sprintf("refresh-%d", p.serial)
 	p.live[refresh] = subject
+	p.access[fmt.Sprintf("access-%d", p.serial)] = subject
 	now := p.Clock.Now()
 	lifetime := p.AccessLifetime
 	if lifetime == 0 {
@@ -310,6 +314,22 @@ func (p *Pool) Revoke(_ context.Context, refreshToken string) error {
 	}
 	delete(p.live, refreshToken)
 	p.revoked = append(p.revoked, refreshToken)
+	return nil
+}
+
+// RevokeAll implements [session.Refresher].
+func (p *Pool) RevokeAll(_ context.Context, accessToken string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return p.err
+	}
+	subject, ok := p.access[accessToken]
+	if !ok {
+		return session.ErrRefused
+	}
+	maps.DeleteFunc(p.live, func(_, owner string) bool { return owner == subject })
+	maps.DeleteFunc(p.access, func(_, owner string) bool { return owner == subject })
 	return nil
 }
 
