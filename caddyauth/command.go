@@ -70,3 +70,13 @@ func refuseOthers(cmd *cobra.Command) {
 		return fmt.Errorf("there is no command %q below %q; there are %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
 	}
 }
+
+// Arguments is what a command takes: so many arguments, or with more at least so many. Its error says how the command is written.
+func Arguments(count int, more bool) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == count || more && len(args) > count {
+			return nil
+		}
+		return fmt.Errorf("%d arguments do not fit: write `%s %s`", len(args), cmd.Parent().CommandPath(), cmd.Use)
+	}
+}

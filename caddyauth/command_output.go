@@ -96,7 +96,8 @@ func PrintJSON(w io.Writer, v any) error {
 
 // PrintTable prints rows below a head. Control characters, which could move a terminal's cursor, become spaces.
 func PrintTable(w io.Writer, head []string, rows [][]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var table bytes.Buffer
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{head}, rows...) {
 		cells := make([]string, 0, len(row))
 		for _, cell := range row {
@@ -107,12 +108,19 @@ func PrintTable(w io.Writer, head []string, rows [][]string) error {
 				return r
 			}, cell))
 		}
-		line := strings.TrimRight(strings.Join(cells, "\t"), "\t ")
-		if _, err := fmt.Fprintln(t, line); err != nil {
+		if _, err := fmt.Fprintln(t, strings.Join(cells, "\t")); err != nil {
 			return err
 		}
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Stamp is a time as tables show it.

@@ -55,7 +55,7 @@ func sessionsCommand() *cobra.Command {
 	client.AddFlags(sessions)
 	sessions.AddCommand(
 		&cobra.Command{
-			Use: "list <user>", Short: "Lists a user's sessions", Args: cobra.ExactArgs(1),
+			Use: "list <user>", Short: "Lists a user's sessions", Args: Arguments(1, false),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				var list []adminSession
 				if err := client.Call(cmd.Context(), http.MethodGet, "sessions", url.Values{"user": args}, &list); err != nil {
@@ -80,7 +80,7 @@ func sessionsCommand() *cobra.Command {
 
 func endCommand(client *AdminClient, use, short string, args int) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.ExactArgs(args),
+		Use: use, Short: short, Args: Arguments(args, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			values := url.Values{"user": args[:1]}
 			if len(args) == 2 {

@@ -26,7 +26,7 @@ func usersCommand() *cobra.Command {
 	users.AddCommand(
 		&cobra.Command{Use: "list", Short: "Lists the users", Args: cobra.NoArgs, RunE: client.list},
 		&cobra.Command{
-			Use: "add <e-mail address>", Short: "Makes a user, also where sign-up is closed", Args: cobra.ExactArgs(1),
+			Use: "add <e-mail address>", Short: "Makes a user, also where sign-up is closed", Args: caddyauth.Arguments(1, false),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return client.show(cmd, http.MethodPost, "users", url.Values{"email": args})
 			},
@@ -36,7 +36,7 @@ func usersCommand() *cobra.Command {
 		client.one("enable <user>", "Lets a user sign in again", http.MethodPost, "/enable"),
 		client.one("delete <user>", "Deletes a user with passkeys and tokens", http.MethodDelete, ""),
 		&cobra.Command{
-			Use: "groups <user> [<group>...]", Short: "Shows or replaces the groups of a user; \"\" for none", Args: cobra.MinimumNArgs(1),
+			Use: "groups <user> [<group>...]", Short: "Shows or replaces the groups of a user; \"\" for none", Args: caddyauth.Arguments(1, true),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				if len(args) == 1 {
 					return client.show(cmd, http.MethodGet, "user", url.Values{"user": args})
@@ -50,7 +50,7 @@ func usersCommand() *cobra.Command {
 
 func (c *poolClient) one(use, short, method, action string) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		Use: use, Short: short, Args: caddyauth.Arguments(1, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "" {
 				return errors.New("say which user: the name is empty")
@@ -100,8 +100,12 @@ func (c *poolClient) show(cmd *cobra.Command, method, path string, values url.Va
 	if c.JSON() {
 		return caddyauth.PrintJSON(cmd.OutOrStdout(), a)
 	}
+	now := state(a)
+	if method == http.MethodDelete {
+		now = "deleted"
+	}
 	rows := [][]string{
-		{"state", state(a)}, {"sub", a.Sub}, {"passkeys", strconv.Itoa(a.Passkeys)}, {"groups", strings.Join(a.Groups, ",")},
+		{"state", now}, {"sub", a.Sub}, {"passkeys", strconv.Itoa(a.Passkeys)}, {"groups", strings.Join(a.Groups, ",")},
 		{"created", caddyauth.Stamp(a.Created)}, {"modified", caddyauth.Stamp(a.Modified)},
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Attributes)) {
