@@ -31,7 +31,7 @@ func (p *UserPool) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		p.Path = d.Val()
 	}
 	if d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("user_pool embedded takes one file or folder and a block, not %q as well", d.Val())
 	}
 	seen := make(map[string]bool)
 	for d.NextBlock(0) {

@@ -207,7 +207,7 @@ func (p *UserPool) provisionInbox() error {
 	if err != nil {
 		return fmt.Errorf("inbox: %w", err)
 	}
-	if !strings.HasPrefix(address.Network, "tcp") || address.PortRangeSize() != 1 {
+	if !strings.HasPrefix(address.Network, "tcp") || address.PortRangeSize() != 1 || !strings.Contains(p.Inbox, ":") {
 		return fmt.Errorf("inbox: %q is not a host with one port; write inbox localhost:8025", p.Inbox)
 	}
 	if !p.InboxPublic && !localpool.LoopbackAddress(address.Host) {

@@ -50,7 +50,7 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 
 func TestUnmarshalCaddyfileRefusals(t *testing.T) {
 	for name, test := range map[string]struct{ input, want string }{
-		"two paths":      {`embedded a b`, "wrong argument count"},
+		"two paths":      {`embedded a b`, `not "b" as well`},
 		"unknown option": {"embedded {\n imap localhost\n}", `unknown option "imap"`},
 		"twice":          {"embedded {\n from a@b.c\n from a@b.c\n}", "from is given twice"},
 		"no value":       {"embedded {\n inbox\n}", "inbox takes one value"},
@@ -121,6 +121,8 @@ func TestProvision(t *testing.T) {
 		"inbox on a LAN":    {UserPool{Inbox: "192.168.1.10:8025"}, "inbox_public"},
 		"inbox everywhere":  {UserPool{Inbox: "[::]:8025"}, "inbox_public"},
 		"inbox port range":  {UserPool{Inbox: "localhost:8025-8030"}, "one port"},
+		"inbox port alone":  {UserPool{Inbox: "8025"}, "write inbox localhost:8025"},
+		"inbox host alone":  {UserPool{Inbox: "localhost"}, "one port"},
 		"inbox over UDP":    {UserPool{Inbox: "udp/localhost:8025"}, "one port"},
 		"inbox of nonsense": {UserPool{Inbox: "localhost:x"}, "inbox:"},
 		"public nothing":    {UserPool{InboxPublic: true}, "without inbox"},
