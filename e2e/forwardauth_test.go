@@ -18,17 +18,17 @@ type front struct {
 	ask, handoff string // host:port of Caddy's two sites for the proxy
 }
 
-// deployBehind starts the example for an application behind another proxy.
-func deployBehind(t *testing.T, directive string) (*deployment, front) {
+// deployBehind starts the example for an application behind another proxy. Edits change its Caddyfile.
+func deployBehind(t *testing.T, directive string, edits ...string) (*deployment, front) {
 	t.Helper()
 	port := freePort(t)
 	f := front{origin: "http://front.localhost:" + port, ask: "127.0.0.1:" + freePort(t), handoff: "127.0.0.1:" + freePort(t)}
 	_, ask, _ := strings.Cut(f.ask, ":")
 	_, handoff, _ := strings.Cut(f.handoff, ":")
-	d := deploy(t,
+	d := deploy(t, append(edits,
 		"applications http://app.", "applications "+f.origin+" http://app.",
 		"	passwordless_portal\n}\n", "	passwordless_portal\n}\n\nhttp://front.localhost:"+handoff+" {\n	passwordless_guard\n	respond 404\n}\n\nhttp://:"+ask+" {\n	"+directive+"\n}\n",
-	)
+	)...)
 	d.app = f.origin
 	return d, f
 }
