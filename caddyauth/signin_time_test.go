@@ -3,6 +3,7 @@ package caddyauth
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-cognito/passwordless/userpool"
@@ -48,8 +49,17 @@ func TestAttackTimeThatSendingTakes(t *testing.T) {
 
 // Whoever goes away while it waits is not waited for.
 func TestPauseEndsWithItsRequest(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	pause(ctx, time.Hour)
-	pause(t.Context(), time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		pause(t.Context(), time.Second)
+		if waited := time.Since(began); waited != time.Second {
+			t.Errorf("waited for %s, not a second", waited)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		pause(ctx, time.Hour)
+		if waited := time.Since(began); waited != 2*time.Second {
+			t.Errorf("waited for %s, not for a second after the first", waited)
+		}
+	})
 }

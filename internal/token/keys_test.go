@@ -149,7 +149,7 @@ func TestImpatientClientDoesNotAbortTheFetchOfOthers(t *testing.T) {
 func TestAttackHostileKeySets(t *testing.T) {
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
-		t.Skip("this Go makes no weak keys any more:", err)
+		t.Fatal(err)
 	}
 	good := jwks(t, poolKey)
 	for name, body := range map[string]string{
