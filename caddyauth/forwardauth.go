@@ -27,6 +27,9 @@ func init() {
 // or comes twice, and a peer that is not trusted, get 403. The addresses below the portal's path on an application's host
 // (/auth/handoff and so on) are never allowed this way: route them to a passwordless_guard.
 //
+// The proxy must itself drop the client's headers with an underscore or a dot in their names, which an upstream may read as one of these: Caddy's
+// server takes them off the question before this handler could refuse them.
+//
 // Path rules always apply here, for the proxy has its own. WebSockets and streams that the proxy serves do not end with the session.
 type ForwardAuth struct {
 	Guard

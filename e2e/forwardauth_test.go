@@ -124,6 +124,7 @@ func storyBehind(t *testing.T, d *deployment) {
 	page := ask[string](b, `fetch('/', { headers: {
 		'Accept': 'text/html', 'X-Passwordless-User': 'spoofed-user', 'x-passwordless-email': 'spoofed@example.com',
 		'X-Passwordless-Groups': 'spoofed-admins', 'X-Original-URL': '/spoofed', 'X-Rewrite-URL': '/spoofed',
+		'X_Passwordless_Email': 'spoofed-underscore', 'X.Passwordless.User': 'spoofed-dot',
 		'X-Forwarded-Uri': '/auth/handoff', 'X-Original-Method': 'OPTIONS',
 	} }).then(r => r.text())`)
 	if strings.Contains(page, "spoofed") || strings.Contains(strings.ToLower(page), "passwordless_session") || !strings.Contains(page, `<strong id="user">`+anna) {
