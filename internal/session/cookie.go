@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Cookie is one of our cookies on a host. Over https its name carries the __Host- prefix (RFC 6265bis, section 4.1.3.2), which
-// keeps sibling subdomains from setting it.
+// Cookie is one of our cookies. Over https, unless it is a whole domain's, its name carries the __Host- prefix (RFC 6265bis, section
+// 4.1.3.2), which keeps sibling subdomains from setting it.
 type Cookie struct {
 	Name   string
 	Secure bool
