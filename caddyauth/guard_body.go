@@ -97,7 +97,7 @@ func (v *visit) keepForm(w http.ResponseWriter, r *http.Request) (address, id st
 	if err != nil {
 		return "", "", fmt.Errorf("reading a form: %w", err)
 	}
-	if len(body) > v.keepBody || !v.family.kept.take(form.Session, len(body), form.Expires, v.rt.now()) {
+	if len(body) > v.keepBody || !v.family.kept.take(v.session.Subject, len(body), form.Expires, v.rt.now()) {
 		return "", "", errNotKept
 	}
 	form.Size = len(body)

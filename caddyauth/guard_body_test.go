@@ -254,11 +254,15 @@ func TestAttackFormsThatFillTheStore(t *testing.T) {
 	if w := g.serve(form(appOrigin+"/pay", urlencoded, "a=b", cookie), g.guard(Guard{StepUp: fiveMinutes("sms"), KeepBody: -1})); w.Code != http.StatusForbidden {
 		t.Errorf("keep_body off: %d", w.Code)
 	}
-	for range keptPerSession {
+	for range keptPerPerson {
 		g.keptFlow(form(appOrigin+"/pay", urlencoded, "a=b", cookie), guard)
 	}
 	if w := g.serve(form(appOrigin+"/pay", urlencoded, "a=b", cookie), guard); w.Code != http.StatusForbidden {
 		t.Errorf("one too many: %d", w.Code)
+	}
+	_, again := g.signIn("alice", appOrigin)
+	if w := g.serve(form(appOrigin+"/pay", urlencoded, "a=b", again), guard); w.Code != http.StatusForbidden {
+		t.Errorf("one too many, in another session of the same person: %d", w.Code)
 	}
 	_, bobs := g.signIn("bob", appOrigin)
 	g.keptFlow(form(appOrigin+"/pay", urlencoded, "a=b", bobs), guard)
@@ -284,12 +288,15 @@ func TestFormOnThePortalsHostIsNotKept(t *testing.T) {
 func TestKeepQuota(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var q keepQuota
-	for i := range 4 {
-		if !q.take(string(rune('a'+i)), keptBytes/4, now.Add(time.Minute), now) {
+	if q.take("a", keptBytes/keptShare+1, now.Add(time.Minute), now) {
+		t.Error("one person takes more than the share")
+	}
+	for i := range keptShare {
+		if !q.take(string(rune('a'+i)), keptBytes/keptShare, now.Add(time.Minute), now) {
 			t.Fatal("refused within the bounds")
 		}
 	}
-	if q.take("z", 1, now.Add(time.Minute), now) {
+	if q.take("a", 1, now.Add(time.Minute), now) || q.take("z", 1, now.Add(time.Minute), now) {
 		t.Error("more bytes than there is room for")
 	}
 	if !q.take("z", 1, now.Add(2*time.Minute), now.Add(time.Minute)) || len(q.forms) != 1 || q.bytes != 1 {
