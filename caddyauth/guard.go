@@ -147,6 +147,9 @@ func (g *Guard) bind(app *App, config *Realm) error {
 	if err := g.prepareStepUps(); err != nil {
 		return err
 	}
+	if err := g.checkFactors(config); err != nil {
+		return err
+	}
 	if g.KeepBody > maxKeepBody {
 		return fmt.Errorf("keep_body: %d bytes are more than %d", g.KeepBody, maxKeepBody)
 	}

@@ -46,6 +46,7 @@ func newGuarded(tb testing.TB, change ...func(*Realm)) *guarded {
 		Portal:       portalOrigin + "/auth/",
 		Applications: []string{appOrigin, otherOrigin},
 		Session:      &Session{Claims: []string{"department", "custom:tenant"}},
+		MagicLink:    &MagicLink{Code: true}, SMSStepUp: true,
 	}
 	for _, f := range change {
 		f(config)
