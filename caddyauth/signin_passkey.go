@@ -181,13 +181,9 @@ func (v *portalVisit) passkeySignIn(ctx context.Context, flow Flow, sealed, raw 
 	if !sameBrowser(state.Browser, flow.Browser) || !v.rt.recent(state.Issued, passkeyLifetime) {
 		return "", errFlowExpired
 	}
-	answer, err := challenge.ParsePasskeyAnswer(raw)
+	answer, err := assertionFor(state.Challenge, raw)
 	if err != nil {
-		return "", failure{status: http.StatusBadRequest, code: "invalid", cause: err}
-	}
-	asked, err := passkey.ChallengeOf(answer.ClientDataJSON)
-	if err != nil || subtle.ConstantTimeCompare([]byte(asked), []byte(state.Challenge)) != 1 {
-		return "", failure{status: http.StatusForbidden, code: "invalid", cause: errors.New("the assertion answers another challenge")}
+		return "", err
 	}
 	var tokens userpool.Tokens
 	owner := func(id session.Identity) bool {
@@ -203,6 +199,19 @@ func (v *portalVisit) passkeySignIn(ctx context.Context, flow Flow, sealed, raw 
 		return "", err
 	}
 	return v.signIn(ctx, acceptedProof{flow: flow, tokens: tokens, factor: factorOf(answer), owner: owner})
+}
+
+// assertionFor reads a script's answer to a challenge of ours. Nothing is verified yet but that it is to this one.
+func assertionFor(expected, raw string) (challenge.PasskeyAnswer, error) {
+	answer, err := challenge.ParsePasskeyAnswer(raw)
+	if err != nil {
+		return challenge.PasskeyAnswer{}, failure{status: http.StatusBadRequest, code: "invalid", cause: err}
+	}
+	asked, err := passkey.ChallengeOf(answer.ClientDataJSON)
+	if err != nil || subtle.ConstantTimeCompare([]byte(asked), []byte(expected)) != 1 {
+		return challenge.PasskeyAnswer{}, failure{status: http.StatusForbidden, code: "invalid", cause: errors.New("the assertion answers another challenge")}
+	}
+	return answer, nil
 }
 
 // answerWithoutName finds the account by the assertion's user handle, checks the assertion here, and only then lets the pool check

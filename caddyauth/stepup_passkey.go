@@ -13,7 +13,6 @@ import (
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
 	"github.com/caddy-cognito/passwordless/internal/session"
-	"github.com/caddy-cognito/passwordless/passkey"
 	"github.com/caddy-cognito/passwordless/userpool"
 )
 
@@ -122,25 +121,18 @@ func (v *portalVisit) stepUpByPasskey(ctx context.Context, flow Flow, s session.
 	if !v.rt.recent(state.Issued, stepUpPasskeyLifetime) {
 		return "", errFlowExpired
 	}
-	refused := failure{status: http.StatusForbidden, code: "invalid"}
 	if subtle.ConstantTimeCompare([]byte(state.Flow), []byte(flow.ID)) != 1 {
-		refused.cause = errors.New("the challenge is another tab's")
-		return "", refused
+		return "", failure{status: http.StatusForbidden, code: "invalid", cause: errors.New("the challenge is another tab's")}
 	}
-	answer, err := challenge.ParsePasskeyAnswer(raw)
+	answer, err := assertionFor(state.Challenge, raw)
 	if err != nil {
-		return "", failure{status: http.StatusBadRequest, code: "invalid", cause: err}
-	}
-	asked, err := passkey.ChallengeOf(answer.ClientDataJSON)
-	if err != nil || subtle.ConstantTimeCompare([]byte(asked), []byte(state.Challenge)) != 1 {
-		refused.cause = errors.New("the assertion answers another challenge")
-		return "", refused
+		return "", err
 	}
 	factor := factorOf(answer)
 	if !flow.StepUp.accepts(factor) {
 		return "", errNotAsked
 	}
-	if err := v.checkOwnPasskey(ctx, s, answer, asked); err != nil {
+	if err := v.checkOwnPasskey(ctx, s, answer, state.Challenge); err != nil {
 		return "", err
 	}
 	tokens, err := v.respond(ctx, userpool.Response{
