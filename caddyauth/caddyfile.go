@@ -169,7 +169,8 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "templates":
 		return stringArgument(d, &r.Templates)
 	default:
-		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, passkeys, magic_link, sms_step_up, remembered_users, sign_up, session, branding or templates", option)
+		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, "+
+			"passkeys, magic_link, sms_step_up, remembered_users, sign_up, session, branding or templates", option)
 	}
 	return nil
 }

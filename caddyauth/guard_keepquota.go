@@ -13,8 +13,9 @@ const (
 	keptShare     = 4        // the part of keptBytes that one person can have
 )
 
-// keepQuota bounds the forms that wait for a step-up, of each person by subject, for somebody may sign in any number of times. A form that was sent counts until it would have expired, so that sending and
-// keeping by turns fills no storage either. The zero value is ready.
+// keepQuota bounds the forms that wait for a step-up, of each person by subject, for somebody may sign in any number of times. A form
+// that was sent counts until it would have expired, so that sending and keeping by turns fills no storage either. The zero value is
+// ready.
 type keepQuota struct {
 	mu    sync.Mutex
 	forms []keptSize // in the order of their expiry
