@@ -81,7 +81,7 @@ func (f *ForwardAuth) request(r *http.Request, method, scheme, host string, u *u
 	}
 	asked.Header.Set("X-Forwarded-Proto", scheme)
 	if scheme == "https" {
-		asked.TLS = new(tls.ConnectionState)
+		asked.TLS = &tls.ConnectionState{HandshakeComplete: true}
 	}
 	// Proxies take hop-by-hop headers off, Upgrade among them.
 	if socket || len(asked.Header["Sec-Websocket-Key"]) > 0 || len(asked.Header["Sec-Websocket-Version"]) > 0 || asked.Header.Get("Sec-Fetch-Mode") == "websocket" {

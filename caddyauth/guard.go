@@ -257,6 +257,9 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 
 // admit lets a request through that the guard's rules allow, with what they give the upstream, or answers it.
 func (g *Guard) admit(v *visit, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if tooEarly(r) {
+		return v.refuse(w, r, refusedEarly)
+	}
 	if refused := g.identify(v, w, r); refused != nil {
 		return v.refuse(w, r, *refused)
 	}
