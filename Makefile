@@ -38,6 +38,11 @@ test: test-tools build ## run all tests, race detector and real browser included
 	cd bench && $(RACE) ./...
 	cd e2e && $(RACE) -timeout 15m ./...
 
+.PHONY: test-traefik
+test-traefik: test-tools build ## build the whole of Traefik, which takes minutes the first time, and test forward auth behind it
+	cd e2e && go run ./traefik
+	cd e2e && $(RACE) -tags traefik -count=1 -run '^TestTraefik' -timeout 10m .
+
 .PHONY: screens
 screens: test-tools build ## take pictures of every page, light and dark, phone and desktop, into bin/screens
 	cd e2e && go test -count=1 -run '^Test(Screens|StepUp|Accessible|CodeOfTheMail|RememberedPeople|Forbidden|FormOutlives|Inbox|Upstream|PasskeySuggestion|LinkForAnother)' -screens $(CURDIR)/bin/screens -timeout 10m .
@@ -50,7 +55,7 @@ bench: ## run the benchmarks; prints a table and writes bin/bench.json
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## run golangci-lint over every module
 	$(TOOLS)/golangci-lint run ./...
-	cd e2e && $(TOOLS)/golangci-lint run ./...
+	cd e2e && $(TOOLS)/golangci-lint run --build-tags=traefik ./...
 	cd bench && $(TOOLS)/golangci-lint run ./...
 
 $(TOOLS)/golangci-lint:
