@@ -139,3 +139,35 @@ func TestSignOutBeforeTheListIsRead(t *testing.T) {
 	w.poll(w.b)
 	w.wantError(w.b, value, session.ErrDenied)
 }
+
+// slowRevoker is a pool that is asked to revoke while something else goes on.
+type slowRevoker struct {
+	*sessiontest.Pool
+	during func()
+}
+
+func (p slowRevoker) Revoke(ctx context.Context, refreshToken string) error {
+	p.during()
+	return p.Pool.Revoke(ctx, refreshToken)
+}
+
+// The pool takes its time to revoke the tokens from before a step-up: the session's other requests do not wait for it.
+func TestStepUpHoldsNoLockWhileThePoolRevokes(t *testing.T) {
+	w := newWorld(t)
+	s := w.start("alice")
+	asked := 0
+	w.a.Refresher = slowRevoker{w.pool, func() {
+		asked++
+		soon, cancel := context.WithTimeout(w.ctx, 30*time.Second)
+		defer cancel()
+		if _, err := w.b.StepUp(soon, s, w.pool.SignIn("alice"), session.EmailCode); err != nil {
+			t.Errorf("another step-up: %v", err)
+		}
+	}}
+	if _, err := w.a.StepUp(w.ctx, s, w.pool.SignIn("alice"), session.SMS); err != nil {
+		t.Fatal(err)
+	}
+	if asked != 1 {
+		t.Errorf("the pool was asked %d times", asked)
+	}
+}

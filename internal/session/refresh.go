@@ -189,22 +189,37 @@ func (m *Manager) StepUp(ctx context.Context, s Session, f Fresh, factor Factor,
 	if f.Identity.Subject == "" || f.Identity.Subject != s.Subject {
 		return Session{}, ErrOtherUser
 	}
-	id := publicKeyOf(s.ID)
-	unlock, err := m.lockRecord(ctx, id)
+	rec, next, err := m.stepUp(ctx, s, f, factor, also)
 	if err != nil {
-		return Session{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer unlock()
-	rec, err := m.recordOf(ctx, s)
-	if err != nil {
-		return Session{}, err
-	}
-	if err := m.inTime(&rec.Session, m.now()); err != nil && !errors.Is(err, ErrIdle) { // the record's Seen lags behind the cookie's
 		return Session{}, err
 	}
 	old := rec.Tokens.Refresh
+	if old != "" && old != next.Tokens.Refresh {
+		if rec.OriginJTI != next.OriginJTI {
+			if err := m.denyOrigin(ctx, rec); err != nil {
+				m.logger().Warn("stepping up: the old tokens may still be good", "session", PublicID(s), "error", err)
+			}
+		}
+		m.revoke(ctx, next.Session, old)
+	}
+	return next.Session, nil
+}
+
+// stepUp changes the record under its lock, and returns what it was and is. The pool is asked for nothing meanwhile but to end strangers.
+func (m *Manager) stepUp(ctx context.Context, s Session, f Fresh, factor Factor, also []Factor) (rec, next record, err error) {
+	unlock, err := m.lockRecord(ctx, publicKeyOf(s.ID))
+	if err != nil {
+		return record{}, record{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer unlock()
+	if rec, err = m.recordOf(ctx, s); err != nil {
+		return record{}, record{}, err
+	}
+	if err := m.inTime(&rec.Session, m.now()); err != nil && !errors.Is(err, ErrIdle) { // the record's Seen lags behind the cookie's
+		return record{}, record{}, err
+	}
 	now := m.instant()
-	next := rec
+	next = rec
 	next.Session = m.withIdentity(rec.Session, f.Identity)
 	next.Session.Generation++
 	next.Session.Seen = now
@@ -214,28 +229,20 @@ func (m *Manager) StepUp(ctx context.Context, s Session, f Fresh, factor Factor,
 	}
 	next.Tokens, next.OriginJTI = f.Tokens, f.Identity.OriginJTI
 	if next.Tokens.Refresh == "" {
-		next.Tokens.Refresh = old
+		next.Tokens.Refresh = rec.Tokens.Refresh
 	}
 	if f.Identity.EmailVerified && unproven(rec.Session) {
 		if factor != MagicLink && factor != EmailCode {
-			return Session{}, m.endStranger(ctx, rec, next.Tokens.Refresh)
+			return record{}, record{}, m.endStranger(ctx, rec, next.Tokens.Refresh)
 		}
 		if err := m.endUnproven(ctx, s.Subject, s.ID); err != nil {
-			return Session{}, err
+			return record{}, record{}, err
 		}
 	}
 	if err := m.storeRecord(ctx, next); err != nil {
-		return Session{}, fmt.Errorf("%w: stepping up: %w", ErrUnavailable, err)
+		return record{}, record{}, fmt.Errorf("%w: stepping up: %w", ErrUnavailable, err)
 	}
-	if old != "" && old != next.Tokens.Refresh {
-		if rec.OriginJTI != next.OriginJTI {
-			if err := m.denyOrigin(ctx, rec); err != nil {
-				m.logger().Warn("stepping up: the old tokens may still be good", "session", id.String(), "error", err)
-			}
-		}
-		m.revoke(ctx, next.Session, old)
-	}
-	return next.Session, nil
+	return rec, next, nil
 }
 
 // missing says that storage has no such key, as opposed to not answering.
