@@ -45,6 +45,8 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) erro
 		return v.askStepUp(w, r, why.demand, navigation)
 	case why.status == http.StatusUnauthorized && navigation:
 		return v.signIn(w, r, why)
+	case why.status == http.StatusUnauthorized && !why.client && v.bearer == "" && v.isForm(r):
+		return v.formUnsent(w, r)
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	if why.status == http.StatusServiceUnavailable {
@@ -202,6 +204,23 @@ func (v *visit) signIn(w http.ResponseWriter, r *http.Request, why refusal) erro
 		return err
 	}
 	return redirectToPortal(w, http.StatusFound, address)
+}
+
+// formUnsent answers a form of somebody whose session has ended. It is not kept, for nobody is there to keep it for; the browser still has it
+// and sends it again when its page is reloaded. So the sign-in opens beside it.
+func (v *visit) formUnsent(w http.ResponseWriter, r *http.Request) error {
+	flow, err := v.flowTo(w, v.origin+"/")
+	if err != nil {
+		return err
+	}
+	address, err := v.rt.pageOf("sign-in", flow)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("WWW-Authenticate", v.rt.cookieChallenge())
+	return v.rt.guardPage(w, r, http.StatusUnauthorized, templates.ErrorPage{
+		Status: http.StatusUnauthorized, Code: "form_unsent", Reference: reference(r), ActionURL: address, Action: "sign_in", NewTab: true,
+	})
 }
 
 // flowTo begins a flow that comes back to target, which is sealed, and on another host than the portal's bound to this browser by a

@@ -157,6 +157,7 @@ type ErrorPage struct {
 	RetryAfter int    // seconds; 0: unknown
 	ActionURL  string // where the button leads; "": the sign-in page
 	Action     string // what the button says: "retry", "sign_in", "account", "back"; "": fits the code
+	NewTab     bool   // the button opens a tab of its own
 }
 
 // ForbiddenPage tells someone who is signed in that this account may not pass.
