@@ -43,7 +43,8 @@ type keptForm struct {
 	Expires time.Time `json:"e"`
 }
 
-func (f *keptForm) parts() int { return (f.Size + keptPart - 1) / keptPart }
+// parts are at least one, for the first says whether the form was sent already.
+func (f *keptForm) parts() int { return max(1, (f.Size+keptPart-1)/keptPart) }
 
 // part is the one-time item's id: nobody without the session can name it.
 func (f *keptForm) part(s *session.Session, i int) string {

@@ -128,6 +128,25 @@ func TestAttackKeptFormIsReplayed(t *testing.T) {
 	}
 }
 
+// A button without fields, as in "Confirm order 3", is a form, too: it is sent once and leaves no room for endless ones.
+func TestAttackKeptFormWithoutFieldsIsReplayed(t *testing.T) {
+	g := newGuarded(t)
+	bodies := g.received()
+	guard := g.guard(Guard{StepUp: fiveMinutes("sms")})
+	s, cookie := g.signIn("alice", appOrigin)
+	flow := g.keptFlow(form(appOrigin+"/orders/3/confirm", urlencoded, "", cookie), guard)
+	_, cookie = g.steppedUp(s, session.SMS)
+	again := g.sendAgain(flow, cookie, guard)
+	for i, want := range []int{http.StatusOK, http.StatusGone, http.StatusGone} {
+		if w := g.serve(again.Clone(t.Context()), guard); w.Code != want {
+			t.Errorf("time %d: %d", i+1, w.Code)
+		}
+	}
+	if len(*bodies) != 1 || (*bodies)[0] != "POST /orders/3/confirm "+urlencoded+" " {
+		t.Errorf("upstream got %q", *bodies)
+	}
+}
+
 // A form that another site sends must not come out of our page as if the person had filled it in here, nor may another site press the
 // button.
 func TestAttackKeptFormLaundersCSRF(t *testing.T) {
