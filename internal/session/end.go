@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	endTimeout       = 30 * time.Second
-	revokeAllTimeout = 5 * time.Second
+	endTimeout    = 30 * time.Second
+	revokeTimeout = 5 * time.Second // of each time that the pool is asked; then it is asked later
 )
 
 // End signs a session out: first the sid is denied, in storage and here, then the refresh token is revoked and the record
@@ -20,17 +20,24 @@ func (m *Manager) End(ctx context.Context, s Session) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout) // a closed tab must not keep the session alive
 	defer cancel()
 	denyErr := m.deny(ctx, s)
-	if err := m.discard(ctx, s.ID, publicKeyOf(s.ID)); err != nil {
-		m.logger().Warn("ending a session: its tokens may still be good", "session", PublicID(s), "error", err)
-	}
+	m.discard(ctx, s)
 	if denyErr != nil {
 		return fmt.Errorf("ending a session: %w", denyErr)
 	}
 	return nil
 }
 
-// discard revokes and deletes the record of a session that is denied already.
-func (m *Manager) discard(ctx context.Context, sid string, id publicID) error {
+// discard revokes and deletes the record of a session that is denied already. It takes a time of its own: where several end, a pool that is
+// silent about one must not use up that of the others.
+func (m *Manager) discard(ctx context.Context, s Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	if err := m.discardRecord(ctx, s.ID, publicKeyOf(s.ID)); err != nil {
+		m.logger().Warn("ending a session: its tokens may still be good", "session", PublicID(s), "error", err)
+	}
+}
+
+func (m *Manager) discardRecord(ctx context.Context, sid string, id publicID) error {
 	unlock, err := m.lockRecord(ctx, id) // a refresh under way would write the record again
 	if err != nil {
 		return err
@@ -79,7 +86,7 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 	if listErr != nil {
 		m.logger().Warn("ending a user's sessions: their tokens are not revoked", "error", listErr)
 	}
-	asked := false
+	var ended []record
 	for _, e := range entries {
 		rec, loadErr := m.loadRecord(ctx, e.id)
 		if missing(loadErr) {
@@ -89,9 +96,17 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 			m.logger().Warn("ending a user's sessions", "session", e.id.String(), "error", loadErr)
 			continue
 		}
-		asked = asked || m.revokeAll(ctx, rec)
 		// By sid as well: not-before cannot tell what started within this very millisecond.
-		err = errors.Join(err, m.End(ctx, rec.Session))
+		err = errors.Join(err, m.deny(ctx, rec.Session))
+		ended = append(ended, rec)
+	}
+	for _, rec := range ended {
+		if m.revokeAll(ctx, rec) {
+			break
+		}
+	}
+	for _, rec := range ended {
+		m.discard(ctx, rec.Session)
 	}
 	if err != nil {
 		return fmt.Errorf("ending a user's sessions: %w", err)
@@ -105,7 +120,7 @@ func (m *Manager) revokeAll(ctx context.Context, rec record) bool {
 	if m.Refresher == nil || rec.Tokens.Access == "" || !m.now().Before(rec.Session.AccessExpires) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, revokeAllTimeout)
+	ctx, cancel := context.WithTimeout(ctx, revokeTimeout)
 	defer cancel()
 	err := m.Refresher.RevokeAll(ctx, rec.Tokens.Access)
 	if err != nil {
@@ -150,7 +165,9 @@ func (m *Manager) revoke(ctx context.Context, s Session, token string) {
 	if token == "" || m.Refresher == nil {
 		return
 	}
-	err := m.Refresher.Revoke(ctx, token)
+	asking, cancel := context.WithTimeout(ctx, revokeTimeout)
+	defer cancel()
+	err := m.Refresher.Revoke(asking, token)
 	if err == nil || errors.Is(err, ErrRefused) {
 		return
 	}

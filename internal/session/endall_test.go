@@ -1,11 +1,14 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddy-cognito/passwordless/internal/session"
+	"github.com/caddy-cognito/passwordless/internal/session/sessiontest"
 )
 
 // Attack: whoever has stolen a refresh token, or signed in with another client, outlives the owner's "Sign out everywhere".
@@ -44,4 +47,47 @@ func TestEndAllWithoutThePool(t *testing.T) {
 	if revoked := w.pool.Revoked(); len(revoked) != 2 {
 		t.Errorf("revoked later: %v", revoked)
 	}
+}
+
+// silentPool answers no revocation before it is given up.
+type silentPool struct{ *sessiontest.Pool }
+
+func (silentPool) Revoke(ctx context.Context, _ string) error { return silence(ctx) }
+
+func (silentPool) RevokeAll(ctx context.Context, _ string) error { return silence(ctx) }
+
+func silence(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
+	defer cancel()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// The pool does not even refuse: what it was not told is noted for later, for every session and not only until the time is up.
+func TestEndAllWithASilentPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.a.Refresher = silentPool{w.pool}
+		const sessions = 4
+		var values []string
+		for range sessions {
+			values = append(values, w.seal(w.a, w.start("alice")))
+		}
+		began := time.Now()
+		if err := w.a.EndAll(w.ctx, "alice"); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 30*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		for _, value := range values {
+			w.wantError(w.a, value, session.ErrDenied)
+		}
+		w.a.Refresher = w.pool
+		w.clock.Advance(time.Minute)
+		session.Tick(w.a, w.ctx)
+		if revoked := w.pool.Revoked(); len(revoked) != sessions {
+			t.Errorf("revoked later: %v", revoked)
+		}
+	})
 }
