@@ -304,12 +304,26 @@ func (d *denyList) has(id publicID) bool {
 	return listed || local
 }
 
-// Run keeps the deny list and the key ring up to date, retries revocations and removes what has expired, until ctx is done.
+// Run keeps the deny list and the key ring up to date, retries revocations and removes what has expired, until ctx is done. None of these
+// waits for another: a pool or a storage that is silent must not keep this process from hearing of sign-outs.
 func (m *Manager) Run(ctx context.Context) {
+	var jobs sync.WaitGroup
+	for _, job := range m.jobs() {
+		jobs.Go(func() { often(ctx, job) })
+	}
+	jobs.Wait()
+}
+
+func (m *Manager) jobs() [3]func(context.Context) {
+	return [...]func(context.Context){m.pollInTime, m.maintainKeys, m.sweepWhenDue}
+}
+
+// often does a job now and then every 5 seconds, until ctx is done.
+func often(ctx context.Context, job func(context.Context)) {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
-		m.tick(ctx)
+		job(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -318,19 +332,18 @@ func (m *Manager) Run(ctx context.Context) {
 	}
 }
 
-// tick is one round of Run.
-func (m *Manager) tick(ctx context.Context) {
+func (m *Manager) pollInTime(ctx context.Context) {
 	round, cancel := context.WithTimeout(ctx, pollTimeout)
-	err := m.Poll(round)
-	cancel()
-	if err != nil && ctx.Err() == nil {
+	defer cancel()
+	if err := m.Poll(round); err != nil && ctx.Err() == nil {
 		m.logger().Error("nobody is let in when this lasts for a minute", "error", err)
 	}
-	round, cancel = context.WithTimeout(ctx, ringTimeout)
-	err = m.Keys.Maintain(round)
-	cancel()
-	if err != nil && ctx.Err() == nil {
+}
+
+func (m *Manager) maintainKeys(ctx context.Context) {
+	round, cancel := context.WithTimeout(ctx, ringTimeout)
+	defer cancel()
+	if err := m.Keys.Maintain(round); err != nil && ctx.Err() == nil {
 		m.logger().Error("keeping the key ring", "error", err)
 	}
-	m.sweepWhenDue(ctx)
 }

@@ -2,5 +2,9 @@ package session
 
 import "context"
 
-// Tick is one round of Run.
-func Tick(m *Manager, ctx context.Context) { m.tick(ctx) }
+// Tick is one round of everything that Run does.
+func Tick(m *Manager, ctx context.Context) {
+	for _, job := range m.jobs() {
+		job(ctx)
+	}
+}

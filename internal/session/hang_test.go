@@ -121,6 +121,31 @@ func TestHangingKeyRingDoesNotStopTheDenyList(t *testing.T) {
 	})
 }
 
+// A pool that does not answer when it is to revoke what is left over must not keep a process from hearing of sign-outs elsewhere.
+func TestSilentPoolDoesNotStopTheDenyList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.a.Refresher = silentPool{w.pool}
+		if err := w.a.End(w.ctx, w.start("bob")); err != nil { // leaves tokens to revoke
+			t.Fatal(err)
+		}
+		s := w.start("alice")
+		value := w.seal(w.a, s)
+		ctx, stop := context.WithCancel(w.ctx)
+		stopped := make(chan struct{})
+		go func() { defer close(stopped); w.a.Run(ctx) }()
+		synctest.Wait() // it asks the pool
+		if err := w.b.End(w.ctx, s); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		w.wantError(w.a, value, session.ErrDenied)
+		stop()
+		<-stopped
+	})
+}
+
 // A denial from before the first reading of the list is not lost by it.
 func TestSignOutBeforeTheListIsRead(t *testing.T) {
 	w := newWorld(t)
