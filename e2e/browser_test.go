@@ -22,8 +22,8 @@ type tab struct {
 	ctx context.Context
 }
 
-// browse starts a Chromium with an empty profile and ends it with the test.
-func browse(t *testing.T) *tab {
+// browse starts a Chromium with an empty profile, and flags of the test's own, and ends it with the test.
+func browse(t *testing.T, flags ...chromedp.ExecAllocatorOption) *tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.Flag("disable-quic", true),
@@ -32,6 +32,7 @@ func browse(t *testing.T) *tab {
 		chromedp.DisableGPU,
 		chromedp.UserDataDir(t.TempDir()),
 	)
+	options = append(options, flags...)
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium's sandbox refuses to work for root
 	}

@@ -94,6 +94,13 @@ func (d *deployment) configure(t *testing.T, edits ...string) {
 
 func (d *deployment) start(t *testing.T) {
 	t.Helper()
+	d.run(t)
+	waitForHTTP(t, d.portal+"/auth/sign-in", d.ended)
+}
+
+// run starts Caddy and does not wait for it to answer.
+func (d *deployment) run(t *testing.T) {
+	t.Helper()
 	log, err := os.OpenFile(d.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +114,6 @@ func (d *deployment) start(t *testing.T) {
 	ended := make(chan error, 1)
 	go func(caddy *exec.Cmd) { ended <- caddy.Wait() }(d.caddy)
 	d.ended = ended
-	waitForHTTP(t, d.portal+"/auth/sign-in", ended)
 }
 
 // stop ends Caddy as a service manager would.
@@ -200,6 +206,11 @@ var client = &http.Client{
 
 // waitForHTTP waits for an answer that is no server error, as long as the process behind it runs.
 func waitForHTTP(t *testing.T, url string, ended chan error) {
+	t.Helper()
+	waitForAnswer(t, client, url, ended)
+}
+
+func waitForAnswer(t *testing.T, client *http.Client, url string, ended chan error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
