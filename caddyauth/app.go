@@ -74,6 +74,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("passwordless: realm %q: %w", name, err)
 		}
 	}
+	if err := a.checkCookieDomains(); err != nil {
+		return err
+	}
 	return a.checkDataFiles()
 }
 

@@ -3,7 +3,9 @@ package caddyauth
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -32,6 +34,26 @@ func (r *Realm) checkCookieDomain() error {
 		if o.host != domain && !strings.HasSuffix(o.host, "."+domain) {
 			return fmt.Errorf("%s is not on %s: use a domain of portal and all applications, or leave the option out", o, domain)
 		}
+	}
+	return nil
+}
+
+// checkCookieDomains refuses two realms one of whose domains is part of the other's: a browser would keep one session for both, or send two of
+// one name, of which none can be trusted.
+func (a *App) checkCookieDomains() error {
+	domains := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(a.Realms)) {
+		s := a.Realms[name].Session
+		if s == nil || s.CookieDomain == "" {
+			continue
+		}
+		for other, domain := range domains {
+			if strings.HasSuffix("."+s.CookieDomain, "."+domain) || strings.HasSuffix("."+domain, "."+s.CookieDomain) {
+				return fmt.Errorf("passwordless: realms %q and %q have their session cookies on %s and %s, where one would take the other's place: leave cookie_domain out of one of them",
+					other, name, domain, s.CookieDomain)
+			}
+		}
+		domains[name] = s.CookieDomain
 	}
 	return nil
 }

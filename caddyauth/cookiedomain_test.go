@@ -57,6 +57,34 @@ func TestHandoffWithACookieDomain(t *testing.T) {
 	}
 }
 
+// The portal gives the domain's cookie to all hosts and takes it from all of them; what binds a browser to the portal stays on the portal.
+func TestPortalWithACookieDomain(t *testing.T) {
+	p := newPortal(t, func(config *Realm, _ *Portal) { config.Session = &Session{CookieDomain: "example.com"} })
+	b := p.browser()
+	_, mailed := b.askForLink(anna, appOrigin+"/")
+	w := b.useLink(mailed, b.pool.lastLink)
+	given := cookieSet(w, "__Secure-passwordless_session")
+	if w.Code != http.StatusSeeOther || given == nil || given.Domain != "example.com" || !given.Secure || !given.HttpOnly {
+		t.Fatalf("%d %v", w.Code, w.Header())
+	}
+	if _, err := p.rt.sessions.Open(given.Value, "*.example.com"); err != nil {
+		t.Errorf("not good for the domain: %v", err)
+	}
+	if b.cookies["__Host-passwordless_browser"] == "" || b.cookies["__Host-passwordless_session"] != "" {
+		t.Errorf("cookies: %v", b.cookies)
+	}
+	if w := b.get("/auth/account"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), anna) {
+		t.Errorf("the account page: %d", w.Code)
+	}
+	cleared := cookieSet(b.submit("/auth/sign-out"), given.Name)
+	if cleared == nil || cleared.MaxAge >= 0 || cleared.Domain != "example.com" || cleared.Path != "/" {
+		t.Errorf("sign-out: %v", cleared)
+	}
+	if _, err := p.rt.sessions.Open(given.Value, "*.example.com"); err == nil {
+		t.Error("the cookie outlives the sign-out")
+	}
+}
+
 // A cookie that was made for one host is none for the domain, nor the other way round, under whichever name it comes; and a sibling that
 // plants a second one leaves neither.
 func TestAttackCookieOfAnotherScope(t *testing.T) {
@@ -103,6 +131,29 @@ func TestCookieDomainChecks(t *testing.T) {
 	}
 	if err := config.parseSession(); err == nil || !strings.Contains(err.Error(), "https") {
 		t.Errorf("without TLS: %v", err)
+	}
+}
+
+// Two realms whose cookies meet on a host would sign people out of each other, or leave them with two cookies that are both refused.
+func TestCookieDomainsOfTwoRealms(t *testing.T) {
+	for _, c := range []struct {
+		one, two string
+		meet     bool
+	}{
+		{"example.com", "example.com", true},
+		{"example.com", "shop.example.com", true},
+		{"shop.example.com", "example.com", true},
+		{"shop.example.com", "app.example.com", false},
+		{"example.com", "anexample.com", false},
+		{"example.com", "", false},
+		{"", "", false},
+	} {
+		app := &App{Realms: map[string]*Realm{
+			"staff": {Session: &Session{CookieDomain: c.one}}, "customers": {Session: &Session{CookieDomain: c.two}}, "partners": {},
+		}}
+		if err := app.checkCookieDomains(); (err != nil) != c.meet {
+			t.Errorf("%q and %q: %v", c.one, c.two, err)
+		}
 	}
 }
 

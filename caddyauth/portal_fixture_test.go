@@ -101,9 +101,9 @@ func newPortal(t *testing.T, change ...func(*Realm, *Portal)) *portalTest {
 		pool: p.pool, verifier: verifier, credentials: p.store, notifier: &p.told,
 		ceremonies: &passkey.Ceremonies{Settings: config.passkeys, Store: p.store, Now: p.clock.Now},
 		sessions:   manager, pages: pages, logger: zap.New(core), now: p.clock.Now, rand: rand.Reader,
-		pause:         func(_ context.Context, d time.Duration) { p.paused = append(p.paused, d) },
-		sessionCookie: session.SessionCookie(true), nonceCookie: session.NonceCookie(true), browserCookie: session.BrowserCookie(true), peopleCookie: session.PeopleCookie(true),
+		pause: func(_ context.Context, d time.Duration) { p.paused = append(p.paused, d) },
 	}
+	p.rt.nameCookies()
 	app := &App{Realms: map[string]*Realm{DefaultRealm: config}, opened: map[string]*realm{DefaultRealm: p.rt}}
 	if err := portal.bind(app); err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func (b *browser) session() (session.Session, bool) {
 	if !ok {
 		return session.Session{}, false
 	}
-	s, err := b.rt.sessions.Open(value, b.rt.portal.Host)
+	s, err := b.rt.sessions.Open(value, b.rt.sessionHost(b.rt.portal.Host))
 	return s, err == nil
 }
 

@@ -66,6 +66,20 @@ func TestProductionConfigurationProvisionsWithoutStorageOrNetwork(t *testing.T) 
 	}
 }
 
+// The cookies of two realms must not meet: who signs in at one would be signed out of the other.
+func TestTwoRealmsWithCookiesOnOneDomain(t *testing.T) {
+	one := strings.Replace(production, "lifetime 24h", "lifetime 24h\n cookie_domain example.com", 1)
+	begin, end := strings.Index(one, "\tpasswordless {"), strings.Index(one, "\n}\n")
+	other := strings.Replace(one[begin:end], "passwordless {", "passwordless {\n realm partners", 1)
+	both := one[:end] + "\n" + other + one[end:]
+	if err := validate(t, both); err == nil || !strings.Contains(err.Error(), "cookie_domain") || !strings.Contains(err.Error(), `"partners"`) {
+		t.Errorf("both on one domain: %v", err)
+	}
+	if err := validate(t, strings.Replace(both, "cookie_domain example.com", "", 1)); err != nil {
+		t.Errorf("one of them: %v", err)
+	}
+}
+
 // TestBadConfigurationSaysWhatToMend is the operator's view: every mistake names the option and what to write instead.
 func TestBadConfigurationSaysWhatToMend(t *testing.T) {
 	line := func(prefix, replacement string) string {
