@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 )
 
@@ -39,5 +40,43 @@ func TestAttackReplayedEarlyData(t *testing.T) {
 				t.Errorf("reached the upstream: %v", reached)
 			}
 		})
+	}
+}
+
+// The portal waits for the handshake, too: replayed, a form would have a further mail sent, or use up somebody's tries at a code.
+func TestAttackReplayedEarlyDataAtThePortal(t *testing.T) {
+	p := newPortal(t)
+	b := p.browser()
+	early := func(r *http.Request) *http.Request {
+		r.TLS = &tls.ConnectionState{}
+		return r
+	}
+	page := b.send(early(httptest.NewRequest(http.MethodGet, portalOrigin+"/auth/sign-in", nil)))
+	if page.Code != http.StatusOK {
+		t.Fatalf("a page: %d", page.Code)
+	}
+	form := "email=" + url.QueryEscape(anna) + "&flow=" + url.QueryEscape(p.found(page, flowField))
+	r := posted("/auth/sign-in", urlencoded, form)
+	if w := b.send(early(r)); w.Code != http.StatusTooEarly || w.Header().Get("Cache-Control") != "no-store" || p.pool.lastLink != "" {
+		t.Errorf("a form: %d %v", w.Code, w.Header())
+	}
+	if w := b.send(posted("/auth/sign-in", urlencoded, form)); w.Code != http.StatusSeeOther || p.pool.lastLink == "" {
+		t.Errorf("once more after the handshake: %d", w.Code)
+	}
+}
+
+// Attack: whoever delays a browser's early data and sends it first uses up the code that it carries.
+func TestAttackEarlyDataUsesUpAHandoff(t *testing.T) {
+	g := newGuarded(t)
+	guard := g.guard(Guard{})
+	flow, nonce := g.begin(guard, appOrigin+"/x")
+	code := g.signedIn(flow, "alice")
+	early := post(appOrigin, code, nonce)
+	early.TLS = &tls.ConnectionState{}
+	if w := g.serve(early, guard); w.Code != http.StatusTooEarly || cookieSet(w, g.rt.sessionCookie.Name) != nil {
+		t.Errorf("early: %d %v", w.Code, w.Header())
+	}
+	if w := g.serve(post(appOrigin, code, nonce), guard); w.Code != http.StatusSeeOther || cookieSet(w, g.rt.sessionCookie.Name) == nil {
+		t.Errorf("after the handshake: %d %s", w.Code, w.Body)
 	}
 }

@@ -120,6 +120,8 @@ func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm,
 		allowed := strings.Join(methods, ", ")
 		w.Header().Set("Allow", allowed)
 		err = v.refuse(w, r, refusal{status: http.StatusMethodNotAllowed, reason: "method", detail: "this address answers " + allowed})
+	case tooEarly(r):
+		err = v.refuse(w, r, refusedEarly)
 	default:
 		err = serve(w, r, v)
 	}

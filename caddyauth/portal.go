@@ -122,6 +122,9 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if reason := ambiguousPath(r.URL); reason != "" {
 		return plainAnswer(w, http.StatusBadRequest, reason)
 	}
+	if tooEarly(r) {
+		return plainAnswer(w, refusedEarly.status, refusedEarly.detail)
+	}
 	rt, err := p.app.realm(p.realmName())
 	if err != nil {
 		w.Header().Set("Retry-After", fmt.Sprint(retryAfter))
