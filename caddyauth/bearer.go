@@ -7,9 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	httpauth "github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
@@ -71,6 +69,11 @@ func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.
 		caddyhttp.SetVar(r.Context(), strippedVar, &visit{cookies: cookieLines(r)})
 		session.StripCookies(r.Header)
 	}
+	if tooEarly(r) { // in Caddy's own handler, which knows no other answer; BearerHandler has a better one
+		b.logger.Debug("refused a request", zap.Error(errTooEarly))
+		b.challenge(w, "", "")
+		return httpauth.User{}, false, nil
+	}
 	raw, ok := bearerToken(r.Header)
 	if !ok {
 		b.challenge(w, "", "")
@@ -118,21 +121,7 @@ func (b *Bearer) challenge(w http.ResponseWriter, code, description string) {
 	w.Header().Set("WWW-Authenticate", bearerChallenge(b.Realm, code, description))
 }
 
-// parseBearer sets up an authentication handler with this provider. Syntax:
-//
-//	passwordless_bearer [<matcher>] {
-//		realm <name>
-//		use   access|id
-//	}
-func parseBearer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	b := new(Bearer)
-	if err := b.UnmarshalCaddyfile(h.Dispenser); err != nil {
-		return nil, err
-	}
-	return httpauth.Authentication{ProvidersRaw: caddy.ModuleMap{"passwordless": caddyconfig.JSON(b, nil)}}, nil
-}
-
-// UnmarshalCaddyfile sets up the provider from Caddyfile tokens; see parseBearer for the syntax.
+// UnmarshalCaddyfile sets up the provider from Caddyfile tokens; see [parseBearer] for the syntax.
 func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	return unmarshalBlock(d, "passwordless_bearer", map[string]func() error{

@@ -1,12 +1,15 @@
 package caddyauth
 
 import (
+	"crypto/tls"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	httpauth "github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/token"
@@ -99,5 +102,56 @@ func TestBearerLeavesCachingToTheSite(t *testing.T) {
 		if _, ok, err := bearer.Authenticate(w, r); err != nil || ok != (want == "max-age=60") || w.Header().Get("Cache-Control") != want {
 			t.Errorf("%q: %v, %v, %v", raw, ok, err, w.Header())
 		}
+	}
+}
+
+// Attack: a recorded request in TLS early data is sent again, with the token in it, where there is no guard.
+func TestAttackReplayedEarlyDataWithAToken(t *testing.T) {
+	g := newGuarded(t)
+	g.acceptTokens()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
+	defer cancel()
+	bearer := Bearer{Realm: DefaultRealm, Use: "access", app: g.app, logger: zap.NewNop()}
+	handler := new(BearerHandler)
+	if err := handler.authentication.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	handler.authentication.Providers = map[string]httpauth.Authenticator{"passwordless": &bearer}
+	for _, c := range []struct {
+		name, method, header string
+		early                bool
+		want                 int
+	}{
+		{"a look", http.MethodGet, "", true, http.StatusOK},
+		{"an order", http.MethodPost, "", true, http.StatusTooEarly},
+		{"an order by a proxy that says so", http.MethodPost, "1", false, http.StatusTooEarly},
+		{"an order after the handshake", http.MethodPost, "", false, http.StatusOK},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			request := func() *http.Request {
+				r := client(appOrigin+"/orders", g.token(token.Access, nil))
+				r.Method, r.TLS = c.method, &tls.ConnectionState{HandshakeComplete: !c.early}
+				if c.header != "" {
+					r.Header.Set("Early-Data", c.header)
+				}
+				return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, nil)
+			}
+			w := httptest.NewRecorder()
+			err := handler.ServeHTTP(w, request(), caddyhttp.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) error {
+				w.WriteHeader(http.StatusOK)
+				return nil
+			}))
+			got := http.StatusOK
+			if refused := (caddyhttp.HandlerError{}); errors.As(err, &refused) {
+				got = refused.StatusCode
+			}
+			if got != c.want || got != http.StatusOK && w.Header().Get("Cache-Control") != "no-store" {
+				t.Errorf("%d %v %v", got, err, w.Header())
+			}
+			// A provider alone, which JSON allows, lets it in as little.
+			if user, ok, err := bearer.Authenticate(httptest.NewRecorder(), request()); ok != (c.want == http.StatusOK) || err != nil {
+				t.Errorf("the provider: %v %v %v", user, ok, err)
+			}
+		})
 	}
 }

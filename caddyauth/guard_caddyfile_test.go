@@ -169,7 +169,7 @@ func TestDirectiveOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	position := -1
-	for _, part := range []string{`"rewrite"`, `"passwordless_related_origins"`, `"path_rule":true`, `"handler":"passwordless_guard"}`, `"endpoints_only":true`, `"passwordless":{}`, `"http_basic"`, `"static_response"`} {
+	for _, part := range []string{`"rewrite"`, `"passwordless_related_origins"`, `"path_rule":true`, `"handler":"passwordless_guard"}`, `"endpoints_only":true`, `"handler":"passwordless_bearer"`, `"http_basic"`, `"static_response"`} {
 		next := strings.Index(string(config), part)
 		if next < 0 || next < position && part != `"endpoints_only":true` {
 			t.Errorf("%s is missing or out of place in %s", part, config)
