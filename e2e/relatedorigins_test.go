@@ -92,7 +92,6 @@ func TestRelatedOriginThatIsNotListed(t *testing.T) {
 	for name, site := range map[string]string{
 		"no list":          "respond 404",
 		"a list of others": "header Content-Type application/json\n\trespond `{\"origins\":[\"https://auth.example.test\",\"https://shop.test\"]}`",
-		"a redirect":       "redir /.well-known/webauthn https://auth.shop.test/.well-known/webauthn",
 		"no JSON by type":  "header Content-Type text/plain\n\trespond `{\"origins\":[\"https://auth.shop.test\"]}`",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +108,30 @@ func TestRelatedOriginThatIsNotListed(t *testing.T) {
 			}
 			b.open(shopApp + "/")
 			b.arriveBelow(shop + "/auth/sign-in")
+		})
+	}
+}
+
+// The RP ID's site sends everything elsewhere, as for a host with www: with the list answered before that, or where the redirect leads, it counts.
+func TestRelatedOriginsOfASiteThatRedirects(t *testing.T) {
+	for name, site := range map[string]string{
+		"before the redirect": "handle /.well-known/webauthn {\n\t\tpasswordless_related_origins\n\t}\n\thandle {\n\t\tredir https://evil.test{uri}\n\t}",
+		"behind the redirect": "redir https://other.shop.test{uri}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deployHTTPS(t, site)
+			d.attacker.HandleFunc("other.shop.test/.well-known/webauthn", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = w.Write([]byte(`{"origins":["https://auth.shop.test"]}`))
+			})
+			b := d.browse(t)
+			d.signUpWithPasskey(b, anna, tools+"/")
+			d.move(t, shop)
+			b.open(shopApp + "/")
+			b.arriveBelow(shop + "/auth/sign-in")
+			b.click("#passkey-button")
+			b.arrive(shopApp + "/")
+			b.greets(anna, "/", "")
 		})
 	}
 }
