@@ -125,6 +125,15 @@ func TestCookieDomainChecks(t *testing.T) {
 			t.Errorf("%q: %v, want %q", domain, err, problem)
 		}
 	}
+	for _, hosts := range [][2]string{{"https://auth.example.org/auth/", appOrigin}, {portalOrigin + "/auth/", "https://app.example.org"}} {
+		config := &Realm{Portal: hosts[0], Applications: hosts[1:], Session: &Session{CookieDomain: "example.com"}}
+		if err := config.parseOrigins(); err != nil {
+			t.Fatal(err)
+		}
+		if err := config.parseSession(); err == nil || !strings.Contains(err.Error(), "example.org is not on example.com") {
+			t.Errorf("%v: %v", hosts, err)
+		}
+	}
 	config := &Realm{Portal: "http://auth.test.localhost/auth/", Applications: []string{"http://app.test.localhost"}, Session: &Session{CookieDomain: "test.localhost"}}
 	if err := config.parseOrigins(); err != nil {
 		t.Fatal(err)

@@ -89,8 +89,8 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 	var ended []record
 	for _, e := range entries {
 		rec, loadErr := m.loadRecord(ctx, e.id)
-		if missing(loadErr) {
-			continue
+		if missing(loadErr) || loadErr == nil && rec.Session.Subject != subject {
+			continue // ended meanwhile, or put on the list by somebody who can write to the storage
 		}
 		if loadErr != nil {
 			m.logger().Warn("ending a user's sessions", "session", e.id.String(), "error", loadErr)

@@ -128,6 +128,12 @@ func TestAttackEndingASessionByAForgedIndex(t *testing.T) {
 	if err := w.b.EndByID(w.ctx, "mallory", session.PublicID(alice)); !errors.Is(err, session.ErrInvalid) {
 		t.Errorf("EndByID: %v", err)
 	}
+	if err := w.b.EndAll(w.ctx, "mallory"); err != nil {
+		t.Errorf("EndAll: %v", err)
+	}
+	if revoked := w.pool.Revoked(); len(revoked) != 1 || revoked[0] != "refresh-2" {
+		t.Errorf("revoked %v", revoked)
+	}
 	w.poll(w.a)
 	w.wantOpen(w.a, w.seal(w.a, alice))
 }
