@@ -254,10 +254,13 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 	if err := v.expectCode(ctx, flow, asked, started.Username); err != nil {
 		return err
 	}
+	if err := v.rt.remember(ctx, markSent, accountBucket(flow.Email), v.rt.now(), flowLifetime); err != nil {
+		return err
+	}
 	if !flow.linked() { // else it is clear who asks
 		v.evenOut(began)
 	}
-	return v.rt.remember(ctx, markSent, accountBucket(flow.Email), v.rt.now(), flowLifetime)
+	return nil
 }
 
 // maxLinkURL bounds the address in a mail, without its fragment, in bytes: the trigger takes 2048.

@@ -47,6 +47,24 @@ func TestAttackTimeThatSendingTakes(t *testing.T) {
 	}
 }
 
+// Whoever does not wait for the answer still gets to know that a newer link replaced the one before.
+func TestLinkIsNotedBeforeTheWait(t *testing.T) {
+	p := newPortal(t, func(r *Realm, _ *Portal) { r.SignUp.Mode = SignUpClosed })
+	waited := false
+	p.rt.pause = func(context.Context, time.Duration) {
+		var sent time.Time
+		known, err := p.rt.recall(t.Context(), markSent, accountBucket(anna), &sent)
+		if waited = true; err != nil || !known {
+			t.Errorf("noted: %v, %v", known, err)
+		}
+	}
+	b := p.browser()
+	b.submit("/auth/sign-in", "flow", p.found(b.get("/auth/sign-in"), flowField), "email", anna)
+	if !waited {
+		t.Error("no wait")
+	}
+}
+
 // Whoever goes away while it waits is not waited for.
 func TestPauseEndsWithItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
