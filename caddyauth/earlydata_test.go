@@ -22,12 +22,14 @@ func TestAttackReplayedEarlyData(t *testing.T) {
 		{"a page", http.MethodGet, "/orders", true, "", http.StatusOK},
 		{"an order", http.MethodPost, "/orders", true, "", http.StatusTooEarly},
 		{"a removal", http.MethodDelete, "/orders/1", true, "", http.StatusTooEarly},
+		{"a WebSocket over HTTP/3", http.MethodConnect, "/socket", true, "", http.StatusTooEarly},
 		{"an order by a proxy that says so", http.MethodPost, "/orders", false, "1", http.StatusTooEarly},
 		{"an order after the handshake", http.MethodPost, "/orders", false, "", http.StatusOK},
 		{"where nobody needs a session", http.MethodPost, "/public", true, "", http.StatusOK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := httptest.NewRequest(c.method, appOrigin+c.path, nil)
+			r := httptest.NewRequest(http.MethodGet, appOrigin+c.path, nil)
+			r.Method = c.method
 			r.TLS = &tls.ConnectionState{HandshakeComplete: !c.early}
 			r.AddCookie(cookie)
 			if c.header != "" {
