@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -42,13 +43,15 @@ const (
 type overHTTPS struct {
 	*deployment
 	fill                []string // what stands in the Caddyfile instead of its words in capitals, in pairs
+	edits               []string // what stands there otherwise, too
 	flags               []chromedp.ExecAllocatorOption
 	client              *http.Client
 	attacker, plainHTTP *http.ServeMux // what answers at the attacker's hosts, and on port 80 of every host
 }
 
-// deployHTTPS starts it with the portal at corporate. list is what the site of the RP ID does.
-func deployHTTPS(t *testing.T, list string) *overHTTPS {
+// deployHTTPS starts it with the portal at corporate. list is what the site of the RP ID does. Edits change
+// the Caddyfile: old text, new text, and so on.
+func deployHTTPS(t *testing.T, list string, edits ...string) *overHTTPS {
 	t.Helper()
 	folder := t.TempDir()
 	port, admin, inbox, legacy := freePort(t), freePort(t), freePort(t), freePort(t)
@@ -79,6 +82,7 @@ func deployHTTPS(t *testing.T, list string) *overHTTPS {
 		// A browser that tries https by itself would hide whether a site asked for it.
 		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"),
 	}
+	d.edits = edits
 	d.fill = []string{
 		"HTTPS", port, "ADMIN", d.admin, "INBOX", "localhost:" + inbox, "LEGACY", d.legacy, "FOLDER", folder,
 		"ATTACKER", attacker.Listener.Addr().String(), "FREE", freePort(t), "LIST", list,
@@ -110,6 +114,12 @@ func (d *overHTTPS) write(t *testing.T) {
 	text, err := os.ReadFile("testdata/https.caddyfile")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := 0; i < len(d.edits); i += 2 {
+		if !strings.Contains(string(text), d.edits[i]) {
+			t.Fatalf("testdata/https.caddyfile no longer contains %q", d.edits[i])
+		}
+		text = bytes.ReplaceAll(text, []byte(d.edits[i]), []byte(d.edits[i+1]))
 	}
 	filled := strings.NewReplacer(append([]string{"PORTAL", d.portal}, d.fill...)...).Replace(string(text))
 	if err := os.WriteFile(d.caddyfile, []byte(filled), 0o600); err != nil {

@@ -50,6 +50,13 @@ func TestRelatedOrigins(t *testing.T) {
 	b.arrive(target)
 	b.greets(anna, "/reports?year=2026", "#q3")
 
+	// In another browser, which offers passkeys in form fields, they pick it from the e-mail field.
+	autofill := browse(t, d.flags...)
+	device = attach(autofill, device.detach()...)
+	autofill.open(target)
+	autofill.arrive(target)
+	autofill.greets(anna, "/reports?year=2026", "#q3")
+
 	// Somebody new makes their passkey there.
 	const berta = "berta@example.com"
 	other := d.browse(t)
