@@ -2,6 +2,8 @@ package integration
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -36,7 +38,8 @@ func TestMain(m *testing.M) {
 type nodes struct {
 	t           *testing.T
 	port        string
-	portal, app string // origins
+	portal, app string         // origins
+	roots       *x509.CertPool // of https
 	pool        *localpool.Pool
 	ahead       atomic.Int64 // nanoseconds that the pool's clock is before ours
 	refreshes   atomic.Int64 // that the pool was asked for
@@ -177,7 +180,7 @@ func (n *nodes) start(address, caddyfile string) {
 	ctx, cancel := context.WithTimeout(n.t.Context(), processTimeout)
 	defer cancel()
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
-		if response, err := browserOf(address, nil).Get(n.portal + "/auth/sign-in"); err == nil {
+		if response, err := n.browser(address, nil).Get(n.portal + "/auth/sign-in"); err == nil {
 			_ = response.Body.Close()
 			tick.Stop()
 			return
@@ -193,8 +196,8 @@ func (n *nodes) start(address, caddyfile string) {
 	}
 }
 
-// browserOf speaks to one node, whatever the name, and follows no redirect.
-func browserOf(address string, jar http.CookieJar) *http.Client {
+// browser speaks to one node, whatever the name, and follows no redirect.
+func (n *nodes) browser(address string, jar http.CookieJar) *http.Client {
 	dial := func(ctx context.Context, network, target string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(target)
 		if err != nil {
@@ -203,7 +206,7 @@ func browserOf(address string, jar http.CookieJar) *http.Client {
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(address, port))
 	}
 	return &http.Client{
-		Jar: jar, Timeout: processTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true},
+		Jar: jar, Timeout: processTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: n.roots}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -275,7 +278,7 @@ func (n *nodes) ask(address string, cookie *http.Cookie) answer {
 	}
 	r.Header.Set("Accept", "application/json")
 	r.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
-	response, err := browserOf(address, nil).Do(r)
+	response, err := n.browser(address, nil).Do(r)
 	if err != nil {
 		a.err = err
 		return a
@@ -288,7 +291,7 @@ func (n *nodes) ask(address string, cookie *http.Cookie) answer {
 
 func sessionOf(response *http.Response) *http.Cookie {
 	for _, c := range response.Cookies() {
-		if c.Name == "passwordless_session" {
+		if strings.TrimPrefix(c.Name, "__Host-") == "passwordless_session" {
 			return c
 		}
 	}

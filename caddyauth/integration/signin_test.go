@@ -34,18 +34,22 @@ func (n *nodes) signIn(email string) *http.Cookie {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	v := &visitor{n, browserOf(addresses[0], jar)}
-	v.submit(v.open(n.app+"/"), url.Values{"email": {email}})
+	return (&visitor{n, n.browser(addresses[0], jar)}).signIn(email)
+}
+
+func (v *visitor) signIn(email string) *http.Cookie {
+	v.n.t.Helper()
+	v.submit(v.open(v.n.app+"/"), url.Values{"email": {email}})
 	mailed := v.link(email)
 	_, link, _ := strings.Cut(mailed, "#")
 	at := v.submit(v.open(mailed), url.Values{"link": {link}})
 	if !strings.HasSuffix(at.at.Path, "/handoff") {
-		n.t.Fatalf("the link led to %s", at.at)
+		v.n.t.Fatalf("the link led to %s", at.at)
 	}
 	taken := v.post(at.at, url.Values{"code": {at.at.Fragment}})
 	cookie := sessionOf(taken.response)
 	if cookie == nil {
-		n.t.Fatalf("no session: %s %.300s", taken.response.Status, taken.body)
+		v.n.t.Fatalf("no session: %s %.300s", taken.response.Status, taken.body)
 	}
 	return cookie
 }
