@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -75,4 +76,20 @@ func (rt *realm) sessionHost(host string) string {
 		return rt.sessionScope
 	}
 	return host
+}
+
+// forgetCookies answers two cookies of a domain's name, which are left over from another cookie_domain or planted by a sibling: the browser is
+// told to forget those of the host and of all domains above, or nobody could sign in before they expire.
+func (rt *realm) forgetCookies(w http.ResponseWriter, host string) {
+	if rt.sessionScope == "" {
+		return
+	}
+	domain, _, _ := strings.Cut(host, ":")
+	for {
+		if _, err := publicsuffix.EffectiveTLDPlusOne(domain); err != nil {
+			return
+		}
+		session.DomainCookie(domain).Clear(w)
+		_, domain, _ = strings.Cut(domain, ".")
+	}
 }

@@ -2,12 +2,15 @@ package caddyauth
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func withCookieDomain(config *Realm) { config.Session.CookieDomain = "example.com" }
@@ -107,6 +110,41 @@ func TestAttackCookieOfAnotherScope(t *testing.T) {
 	r := script(appOrigin+"/", shared, g.cookie(s, appOrigin))
 	if w := g.serve(r, guard); w.Code != http.StatusOK || g.reached.Header.Get("Cookie") != "" {
 		t.Errorf("the domain's cookie, no longer used: %d, upstream gets %q", w.Code, g.reached.Header.Get("Cookie"))
+	}
+}
+
+// The operator has moved the cookie to another domain, and browsers bring both: they are told to forget them, and the next try is a sign-in.
+func TestCookiesLeftOverFromAnotherDomain(t *testing.T) {
+	g := newGuarded(t, withCookieDomain)
+	_, cookie := g.signIn("alice", appOrigin)
+	old := &http.Cookie{Name: cookie.Name, Value: "old"}
+	forgotten := func(w *httptest.ResponseRecorder) string {
+		var domains []string
+		for _, c := range w.Result().Cookies() {
+			if c.Name != cookie.Name || c.MaxAge >= 0 || c.Path != "/" {
+				t.Errorf("cookie %v", c)
+			}
+			domains = append(domains, c.Domain)
+		}
+		return strings.Join(domains, " ")
+	}
+	w := g.serve(navigation(appOrigin+"/", cookie, old), g.guard(Guard{}))
+	if domains := forgotten(w); w.Code != http.StatusBadRequest || domains != "app.example.com example.com" || g.calls != 0 {
+		t.Errorf("at the application: %d, forgets %q", w.Code, domains)
+	}
+	p := newPortal(t, func(config *Realm, _ *Portal) { config.Session = &Session{CookieDomain: "example.com"} })
+	r := navigation(portalOrigin+"/auth/account", cookie, old)
+	w = httptest.NewRecorder()
+	if err := p.portal.ServeHTTP(w, caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil), nil); err != nil {
+		t.Fatal(err)
+	}
+	if domains := forgotten(w); w.Code != http.StatusBadRequest || domains != "auth.example.com example.com" {
+		t.Errorf("at the portal: %d, forgets %q", w.Code, domains)
+	}
+	own := newGuarded(t)
+	_, cookie = own.signIn("alice", appOrigin)
+	if w := own.serve(navigation(appOrigin+"/", cookie, cookie), own.guard(Guard{})); w.Code != http.StatusBadRequest || len(w.Result().Cookies()) != 0 {
+		t.Errorf("without a domain: %d %v", w.Code, w.Header())
 	}
 }
 

@@ -137,6 +137,9 @@ func (v *visit) unlisted(r *http.Request) *refusal {
 func (v *visit) check(w http.ResponseWriter, r *http.Request) *refusal {
 	changed, refused := v.inspect(r)
 	if refused != nil {
+		if errors.Is(v.cookieErr, session.ErrDuplicate) {
+			v.rt.forgetCookies(w, v.host)
+		}
 		return refused
 	}
 	if changed {

@@ -138,6 +138,7 @@ func (v *portalVisit) peek() (session.Session, bool, error) {
 		return session.Session{}, false, nil
 	}
 	if err != nil {
+		v.rt.forgetCookies(v.w, v.rt.portal.Host)
 		return session.Session{}, false, err
 	}
 	s, err := v.rt.sessions.Open(value, v.rt.sessionHost(v.rt.portal.Host))
