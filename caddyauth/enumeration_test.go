@@ -73,11 +73,17 @@ func sorted(text []byte) string {
 // openRecordedPool puts the embedded pool into the portal's place of one.
 func openRecordedPool(t *testing.T, expose bool, change ...func(*Realm, *Portal)) *recordedPool {
 	t.Helper()
+	return openMailingPool(t, expose, nil, change...)
+}
+
+// openMailingPool does so with a mailer, where that is not nil.
+func openMailingPool(t *testing.T, expose bool, mailer localpool.Mailer, change ...func(*Realm, *Portal)) *recordedPool {
+	t.Helper()
 	p := &recordedPool{portalTest: newPortal(t, change...)}
 	settings := p.rt.config.passkeys
 	var err error
 	p.pool, err = localpool.Open(localpool.Config{
-		Path: filepath.Join(t.TempDir(), "pool.db"), Passkeys: settings, ExposeCredentialIDs: expose, RedirectURIs: []string{portalOrigin + "/auth/"},
+		Path: filepath.Join(t.TempDir(), "pool.db"), Passkeys: settings, ExposeCredentialIDs: expose, RedirectURIs: []string{portalOrigin + "/auth/"}, Mailer: mailer,
 		SMSStepUp: true, MagicLinkCode: true, SignUp: localpool.SignUpPolicy{Mode: p.rt.config.SignUp.Mode}, AdminKeys: map[string]string{"administrator": "0123456789abcdef"},
 	})
 	if err != nil {

@@ -184,7 +184,8 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 	}
 	ctx, cancel := v.pool()
 	defer cancel()
-	if err := v.requestLink(ctx, flow, username); err != nil {
+	unsent, err := v.requestLink(ctx, flow, username)
+	if err != nil {
 		f := failureOf(err)
 		v.audit(happenedLink, f.code, zap.String("email", flow.Email))
 		if f.status == http.StatusTooManyRequests {
@@ -192,7 +193,7 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 		}
 		return v.noLink(flow, f)
 	}
-	v.audit(happenedLink, "", zap.String("email", flow.Email))
+	v.audit(happenedLink, unsent, zap.String("email", flow.Email))
 	location, err := v.rt.flowURL("check-mail", flow)
 	if err != nil {
 		return err
@@ -213,11 +214,12 @@ func (v *portalVisit) noLink(flow Flow, f failure) error {
 	return v.stepUpPage(f.status, flow, s, f)
 }
 
-// requestLink makes the calls: SignUp where new accounts are welcome, Initiate, and the request for the link.
-func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username string) error {
+// requestLink makes the calls: SignUp where new accounts are welcome, Initiate, and the request for the link. unsent is the reason why no
+// link went out, for the operator alone; it is "" where one did, and where the pool has done as if.
+func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username string) (unsent string, err error) {
 	redirect, err := v.linkURL(ctx, flow)
 	if err != nil {
-		return err
+		return "", err
 	}
 	began := v.rt.now()
 	if v.rt.config.signUpOpen() && !flow.linked() {
@@ -226,7 +228,7 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 			v.audit(happenedSignUp, "", zap.String("email", flow.Email))
 		}
 		if err != nil && !errors.Is(err, userpool.ErrUserExists) && !errors.Is(err, userpool.ErrSignUpRefused) {
-			return err
+			return "", err
 		}
 	}
 	metadata := map[string]string{
@@ -246,21 +248,30 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 	}
 	// A refusal is no news for whoever asks: it would tell which accounts exist.
 	if err != nil && !errors.Is(err, userpool.ErrNotAuthorized) {
-		return err
+		return "", err
 	}
 	if err != nil {
+		unsent = reasonUnsent(err)
 		v.rt.logger.Info("the pool did not send a link", zap.Error(err), zap.String("reference", reference(v.r)))
 	}
 	if err := v.expectCode(ctx, flow, asked, started.Username); err != nil {
-		return err
+		return "", err
 	}
 	if err := v.rt.remember(ctx, markSent, accountBucket(flow.Email), v.rt.now(), flowLifetime); err != nil {
-		return err
+		return "", err
 	}
 	if !flow.linked() { // else it is clear who asks
 		v.evenOut(began)
 	}
-	return nil
+	return unsent, nil
+}
+
+// reasonUnsent tells a trigger that failed, as the one that mails does when its mail server is down, from a pool that refuses the account.
+func reasonUnsent(err error) string {
+	if refused := (*userpool.Error)(nil); errors.As(err, &refused) && refused.Code == "UserLambdaValidationException" {
+		return "not_sent"
+	}
+	return "refused"
 }
 
 // maxLinkURL bounds the address in a mail, without its fragment, in bytes: the trigger takes 2048.
