@@ -94,7 +94,7 @@ func TestAttackForgedPreflightWithQueryAndCredentials(t *testing.T) {
 	_, cookie := g.signIn("alice", appOrigin)
 	r := preflight(appOrigin+"/delete.php?id=5", cookie, &http.Cookie{Name: "PHPSESSID", Value: "1"})
 	r.Header.Set("Authorization", "Basic YTpi")
-	r.Header["authorization_"] = []string{"Basic YTpi"}
+	r.Header["authorization_"], r.Header["cookie_"] = []string{"Basic YTpi"}, []string{"PHPSESSID=1"}
 	r.Header["X_HTTP_Method_Override"] = []string{"DELETE"}
 	r.Header.Set("Proxy-Authorization", "Basic YTpi")
 	if w := g.serve(r, g.guard(Guard{})); w.Code != http.StatusOK {
