@@ -77,7 +77,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.checkCookieDomains(); err != nil {
 		return err
 	}
-	return a.checkDataFiles()
+	if err := a.checkDataFiles(); err != nil {
+		return err
+	}
+	return a.checkOrigins()
 }
 
 // Start opens every realm, so that a corrupt data file or an unreachable storage is told at start and not by the first

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -70,13 +71,43 @@ func TestProductionConfigurationProvisionsWithoutStorageOrNetwork(t *testing.T) 
 func TestTwoRealmsWithCookiesOnOneDomain(t *testing.T) {
 	one := strings.Replace(production, "lifetime 24h", "lifetime 24h\n cookie_domain example.com", 1)
 	begin, end := strings.Index(one, "\tpasswordless {"), strings.Index(one, "\n}\n")
-	other := strings.Replace(one[begin:end], "passwordless {", "passwordless {\n realm partners", 1)
+	other := strings.NewReplacer("passwordless {", "passwordless {\n realm partners", "auth.", "partners.", "legacy.", "shop.", "*.tools.", "*.orders.").Replace(one[begin:end])
 	both := one[:end] + "\n" + other + one[end:]
 	if err := validate(t, both); err == nil || !strings.Contains(err.Error(), "cookie_domain") || !strings.Contains(err.Error(), `"partners"`) {
 		t.Errorf("both on one domain: %v", err)
 	}
 	if err := validate(t, strings.Replace(both, "cookie_domain example.com", "", 1)); err != nil {
 		t.Errorf("one of them: %v", err)
+	}
+}
+
+// Nor on one host: whoever comes to it by one realm would lose the session of the other.
+func TestTwoRealmsWithOneOrigin(t *testing.T) {
+	begin, end := strings.Index(production, "\tpasswordless {"), strings.Index(production, "\n}\n")
+	with := func(portal, applications string) string {
+		partners := strings.Replace(production[begin:end], "passwordless {", "passwordless {\n realm partners", 1)
+		partners = regexp.MustCompile(`portal .*`).ReplaceAllString(partners, "portal "+portal)
+		partners = regexp.MustCompile(`applications .*`).ReplaceAllString(partners, "applications "+applications)
+		return production[:end] + "\n" + partners + production[end:]
+	}
+	for _, c := range []struct{ name, portal, applications, shared string }{
+		{"an application", "https://partners.example.com", "https://shop.example.com https://LEGACY.example.com:443/", "https://legacy.example.com"},
+		{"a wildcard", "https://partners.example.com", "https://*.tools.example.com", "https://*.tools.example.com"},
+		{"the portal", "https://auth.example.com/partners/", "https://shop.example.com", "https://auth.example.com"},
+		{"a portal that is the other's application", "https://legacy.example.com", "https://shop.example.com", "https://legacy.example.com"},
+		{"hosts of its own", "https://partners.example.com", "https://shop.example.com", ""},
+		{"one that the other's wildcard covers", "https://partners.example.com", "https://shop.tools.example.com", ""},
+	} {
+		err := validate(t, with(c.portal, c.applications))
+		if c.shared == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), `realms "default" and "partners" both have `+c.shared+" ") || !strings.Contains(err.Error(), "take it out of one") {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }
 
