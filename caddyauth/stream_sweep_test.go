@@ -57,3 +57,24 @@ func TestRequestsPassWhileStreamsAreLookedAt(t *testing.T) {
 	}
 	g.rt.streams.leave(watched, who.ID)
 }
+
+// Each guard that lets a request through would watch it: entered twice, the list of requests would run in a circle, and every look at it with it.
+func TestRequestOfTwoGuardsIsWatchedOnce(t *testing.T) {
+	g := newGuarded(t)
+	_, cookie := g.signIn("alice", appOrigin)
+	watched := 0
+	count := func(s *stream) bool {
+		if watched++; watched > 1 {
+			s.next = nil // out of the circle
+		}
+		return false
+	}
+	g.upstream = func(http.ResponseWriter, *http.Request) { g.rt.streams.find(count) }
+	if w := g.serve(script(appOrigin+"/", cookie), g.guard(Guard{}), g.guard(Guard{}), g.guard(Guard{})); w.Code != http.StatusOK || watched != 1 {
+		t.Errorf("%d, watched %d times", w.Code, watched)
+	}
+	watched = 0
+	if g.rt.streams.find(count); watched != 0 {
+		t.Error("watched when it is over")
+	}
+}
