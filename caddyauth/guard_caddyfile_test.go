@@ -149,7 +149,7 @@ func TestGuardProvisionChecks(t *testing.T) {
 }
 
 // A Caddyfile's guards run after the portal and before basic_auth, most specific path first; one with a matcher brings a second
-// route for the guard's own addresses.
+// route for the guard's own addresses. The list of related origins comes before what may redirect or rewrite every path.
 func TestDirectiveOrder(t *testing.T) {
 	adapter := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}
 	config, _, err := adapter.Adapt([]byte(`app.example.com {
@@ -162,14 +162,15 @@ func TestDirectiveOrder(t *testing.T) {
 		passwordless_guard /admin/* {
 			allow group admins
 		}
-		passwordless_related_origins
 		rewrite /a /b
+		redir /c /d
+		passwordless_related_origins
 	}`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	position := -1
-	for _, part := range []string{`"rewrite"`, `"passwordless_related_origins"`, `"path_rule":true`, `"handler":"passwordless_guard"}`, `"endpoints_only":true`, `"handler":"passwordless_bearer"`, `"http_basic"`, `"static_response"`} {
+	for _, part := range []string{`"passwordless_related_origins"`, `"Location":["/d"]`, `"rewrite"`, `"path_rule":true`, `"handler":"passwordless_guard"}`, `"endpoints_only":true`, `"handler":"passwordless_bearer"`, `"http_basic"`, `"body":"ok"`} {
 		next := strings.Index(string(config), part)
 		if next < 0 || next < position && part != `"endpoints_only":true` {
 			t.Errorf("%s is missing or out of place in %s", part, config)

@@ -119,11 +119,13 @@ func TestRelatedOriginThatIsNotListed(t *testing.T) {
 	}
 }
 
-// The RP ID's site sends everything elsewhere, as for a host with www: with the list answered before that, or where the redirect leads, it counts.
-func TestRelatedOriginsOfASiteThatRedirects(t *testing.T) {
+// The RP ID's site has something else for every path: a redirect to the host with www, or the one page of an application. The list is served before that,
+// and the browser also takes one that a redirect leads to.
+func TestRelatedOriginsOfABusySite(t *testing.T) {
 	for name, site := range map[string]string{
-		"before the redirect": "handle /.well-known/webauthn {\n\t\tpasswordless_related_origins\n\t}\n\thandle {\n\t\tredir https://evil.test{uri}\n\t}",
-		"behind the redirect": "redir https://other.shop.test{uri}",
+		"before a redirect": "redir https://evil.test{uri}\n\tpasswordless_related_origins",
+		"before a rewrite":  "rewrite * /index.html\n\trespond page\n\tpasswordless_related_origins",
+		"behind a redirect": "redir https://other.shop.test{uri}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := deployHTTPS(t, site)
