@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -350,3 +351,21 @@ func (endless) Read(p []byte) (int, error) { return copy(p, bytes.Repeat([]byte(
 type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("the client went away") }
+
+// However many people there are, and however small their forms, the list of those that wait has an end; each goes when its time is over.
+func TestAttackManySmallFormsOfManyPeople(t *testing.T) {
+	var q keepQuota
+	now := time.Unix(1770000000, 0)
+	expires := now.Add(keptLifetime)
+	for i := range keptForms {
+		if !q.take(strconv.Itoa(i/keptPerPerson), 0, expires, now) {
+			t.Fatalf("form %d is refused", i)
+		}
+	}
+	if q.take("somebody else", 0, expires, now) {
+		t.Error("one more is kept")
+	}
+	if !q.take("somebody else", 0, expires.Add(keptLifetime), expires.Add(time.Nanosecond)) {
+		t.Error("nothing is kept after all have expired")
+	}
+}

@@ -47,7 +47,7 @@ func TestUpstreamAsksForAStepUp(t *testing.T) {
 	w := g.serve(navigation(appOrigin+"/reports?x=1", cookie), guard)
 	flow := g.stepUpFlow(w.Header().Get("Location"))
 	if w.Code != http.StatusFound || w.Body.Len() != 0 || flow.Return != appOrigin+"/reports?x=1" || flow.StepUp.MaxAge != 2*time.Minute ||
-		!reflect.DeepEqual(flow.StepUp.Factors, []session.Factor{session.SMS}) || w.Header().Get("Content-Length") != "" {
+		!reflect.DeepEqual(flow.StepUp.Factors, []session.Factor{session.SMS}) || w.Header().Get("Content-Length") != "" || w.Header().Get("WWW-Authenticate") != "" {
 		t.Errorf("%d %v %+v", w.Code, w.Header(), flow.StepUp)
 	}
 	w = g.serve(script(appOrigin+"/api", cookie), guard)

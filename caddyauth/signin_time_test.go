@@ -21,6 +21,7 @@ func TestAttackTimeThatSendingTakes(t *testing.T) {
 		{"closed", SignUpClosed, 300 * time.Millisecond, []time.Duration{700 * time.Millisecond}, []time.Duration{time.Second}},
 		{"invitation", SignUpInvitation, 0, []time.Duration{time.Second}, []time.Duration{time.Second}},
 		{"a slow mail server", SignUpClosed, 3 * time.Second, nil, []time.Duration{time.Second}},
+		{"a clock set back meanwhile", SignUpClosed, -time.Minute, []time.Duration{time.Second}, []time.Duration{time.Second}},
 		{"everybody gets a mail", SignUpOpen, 300 * time.Millisecond, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
