@@ -38,10 +38,12 @@ type SignUpEnforcer interface {
 	EnforcesSignUp() bool
 }
 
-// Notifier tells a user by mail that a passkey was added or removed.
+// Notifier tells a user by mail that a passkey was added or removed, or the phone number changed.
 type Notifier interface {
 	// PasskeyChanged sends the mail. event is "created" or "deleted".
 	PasskeyChanged(ctx context.Context, username, event, friendlyName string) error
+	// PhoneChanged sends the mail. event is "changed", of a number with these last two digits, or "removed".
+	PhoneChanged(ctx context.Context, username, event, lastDigits string) error
 }
 
 // OpenedPool is a user pool ready for use.
@@ -53,7 +55,7 @@ type OpenedPool struct {
 	HTTPClient *http.Client // reaches JWKSURL; nil means http.DefaultTransport with a timeout
 
 	Credentials passkey.Store // nil when the pool keeps none
-	Notifier    Notifier      // nil when nobody sends mail about passkeys
+	Notifier    Notifier      // nil when nobody sends mail about changes
 	Admin       PoolAdmin     // nil when the pool is administered elsewhere
 	Close       func() error  // nil when there is nothing to close
 }

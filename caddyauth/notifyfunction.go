@@ -72,7 +72,20 @@ func (n functionNotifier) PasskeyChanged(ctx context.Context, username, event, f
 	if !ok {
 		return fmt.Errorf("no notification is known of the event %q", event)
 	}
-	payload, err := json.Marshal(map[string]string{"cognitoUsername": username, "friendlyName": friendlyName, "eventType": kind})
+	return n.send(ctx, map[string]string{"cognitoUsername": username, "friendlyName": friendlyName, "eventType": kind})
+}
+
+// PhoneChanged implements [Notifier].
+func (n functionNotifier) PhoneChanged(ctx context.Context, username, event, lastDigits string) error {
+	kind, ok := map[string]string{"changed": "PHONE_NUMBER_CHANGED", "removed": "PHONE_NUMBER_REMOVED"}[event]
+	if !ok {
+		return fmt.Errorf("no notification is known of the event %q", event)
+	}
+	return n.send(ctx, map[string]string{"cognitoUsername": username, "lastDigits": lastDigits, "eventType": kind})
+}
+
+func (n functionNotifier) send(ctx context.Context, notification map[string]string) error {
+	payload, err := json.Marshal(notification)
 	if err != nil {
 		return fmt.Errorf("encoding a notification: %w", err)
 	}

@@ -73,6 +73,18 @@ func TestNotifyFunction(t *testing.T) {
 			t.Errorf("payload %v", payload)
 		}
 	}
+	for event, kind := range map[string]string{"changed": "PHONE_NUMBER_CHANGED", "removed": "PHONE_NUMBER_REMOVED"} {
+		*payloads = nil
+		if err := opened.Notifier.PhoneChanged(t.Context(), annaSub, event, "78"); err != nil {
+			t.Fatal(err)
+		}
+		if p := *payloads; len(p) != 1 || len(p[0]) != 3 || p[0]["cognitoUsername"] != annaSub || p[0]["lastDigits"] != "78" || p[0]["eventType"] != kind {
+			t.Errorf("payloads %v", p)
+		}
+	}
+	if err := opened.Notifier.PhoneChanged(t.Context(), annaSub, "verified", "78"); err == nil {
+		t.Error("an event of a phone that no function knows was sent")
+	}
 	if err := opened.Notifier.PasskeyChanged(t.Context(), annaSub, "renamed", "x"); err == nil {
 		t.Error("an event that no function knows was sent")
 	}

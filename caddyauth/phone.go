@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-cognito/passwordless/internal/challenge"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/userpool"
@@ -125,6 +127,9 @@ func (v *portalVisit) postPhone() error {
 	ctx, cancel := v.pool()
 	defer cancel()
 	coded, err := v.rt.pool.UpdateAttributes(ctx, tokens.Access, map[string]string{attributePhone: number})
+	if err == nil {
+		defer v.tellOfPhone(s, "changed", number[len(number)-2:]) // even where no code can be sent: the number of before is gone
+	}
 	if err == nil && len(coded) == 0 {
 		err = v.rt.pool.SendAttributeCode(ctx, tokens.Access, attributePhone)
 	}
@@ -239,7 +244,20 @@ func (v *portalVisit) postPhoneRemove() error {
 		return f
 	}
 	v.audit(happenedPhoneRemoved, "", whoIs(s)...)
+	v.tellOfPhone(s, "removed", "")
 	return v.json(http.StatusOK, struct{}{})
+}
+
+// tellOfPhone lets the owner know of a change by mail. The change stands even if the mail does not go out.
+func (v *portalVisit) tellOfPhone(s session.Session, event, lastDigits string) {
+	if v.rt.notifier == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), notifyTimeout)
+	defer cancel()
+	if err := v.rt.notifier.PhoneChanged(ctx, s.Username, event, lastDigits); err != nil {
+		v.rt.logger.Error("telling a user of a changed phone number", zap.String("change", event), zap.String("subject", s.Subject), zap.String("reference", reference(v.r)), zap.Error(err))
+	}
 }
 
 // phoneFailure is what the person may know. A number that another account has is refused as any other that cannot be used.

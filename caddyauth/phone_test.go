@@ -71,6 +71,9 @@ func TestPhoneIsAddedVerifiedUsedAndRemoved(t *testing.T) {
 	if p.pool.phones.numbers[annaSub] != "" || strings.Contains(b.get("/auth/account").Body.String(), "5678") {
 		t.Error("the number is still there")
 	}
+	if got := strings.Join(p.told, ", "); got != annaSub+" phone changed 78, "+annaSub+" phone removed " {
+		t.Errorf("told by mail: %q", got)
+	}
 }
 
 // Attack: somebody with a stolen session adds a phone of their own, and passes the step-up by SMS.

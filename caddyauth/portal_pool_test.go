@@ -194,6 +194,11 @@ func (n *told) PasskeyChanged(_ context.Context, username, event, name string) e
 	return nil
 }
 
+func (n *told) PhoneChanged(_ context.Context, username, event, lastDigits string) error {
+	*n = append(*n, username+" phone "+event+" "+lastDigits)
+	return nil
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -105,7 +105,7 @@ func TestMessagesInPagesExist(t *testing.T) {
 		}
 	}
 	// Those that code chooses by a code, an action, a duration or an event.
-	chosen := regexp.MustCompile(`^(notice|title|action|wait|sms)\.|^mail\.(link|created|deleted)\.`)
+	chosen := regexp.MustCompile(`^(notice|title|action|wait|sms)\.|^mail\.(link|created|deleted|phone_changed|phone_removed)\.`)
 	for id := range english {
 		if !used[id] && !chosen.MatchString(id) {
 			t.Errorf("%s is not used", id)

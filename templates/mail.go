@@ -40,6 +40,13 @@ type PasskeyMailData struct {
 	FriendlyName string
 }
 
+// PhoneMailData is what the mail about a changed phone number tells.
+type PhoneMailData struct {
+	Product string
+	Event   string // "changed" or "removed"
+	Digits  string // the last two of a changed number: a mail may be read by others, so it has never more
+}
+
 // MagicLinkMail writes the mail with a sign-in link. The locale may be a tag such as "de-AT", an Accept-Language header or "";
 // English where we have no translation.
 func MagicLinkMail(locale string, d MagicLinkData) (Message, error) {
@@ -75,6 +82,29 @@ func PasskeyMail(locale string, d PasskeyMailData) (Message, error) {
 	}
 	return mailSet().write(lang, "passkey", subject, struct {
 		PasskeyMailData
+		Lang, Subject string
+	}{d, lang, subject})
+}
+
+// PhoneMail writes the mail that tells of a phone number changed or removed.
+func PhoneMail(locale string, d PhoneMailData) (Message, error) {
+	switch {
+	case d.Event == "changed" && len(d.Digits) == 2 && strings.Trim(d.Digits, "0123456789") == "":
+	case d.Event == "changed":
+		return Message{}, errors.New("writing the mail: a changed number is told by its last two digits")
+	case d.Event == "removed":
+		d.Digits = ""
+	default:
+		return Message{}, fmt.Errorf("writing the mail: unknown event %q", d.Event)
+	}
+	d.Product, d.Event = oneLine(d.Product), "phone_"+d.Event
+	lang := match(locale)
+	subject, err := localize(lang, "mail."+d.Event+".subject", "Product", d.Product)
+	if err != nil {
+		return Message{}, fmt.Errorf("writing the mail: %w", err)
+	}
+	return mailSet().write(lang, "phone", subject, struct {
+		PhoneMailData
 		Lang, Subject string
 	}{d, lang, subject})
 }

@@ -33,8 +33,18 @@ func TestMails(t *testing.T) {
 				t.Errorf("%s %s: %+v", locale, event, m)
 			}
 		}
+		for event, digits := range map[string]string{"changed": "78", "removed": ""} {
+			m, err := PhoneMail(locale, PhoneMailData{Product: "Example", Event: event, Digits: digits})
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[m.Subject] = true
+			if !strings.Contains(m.Text, digits) || !strings.Contains(m.HTML, digits) || !strings.Contains(m.Subject, "Example") || strings.Contains(m.Text+m.HTML, "<no value>") {
+				t.Errorf("%s %s: %+v", locale, event, m)
+			}
+		}
 	}
-	if len(seen) != 3*len(Locales()) {
+	if len(seen) != 5*len(Locales()) {
 		t.Errorf("%d subjects", len(seen))
 	}
 }
@@ -106,6 +116,14 @@ func TestMailRefuses(t *testing.T) {
 	}
 	if m, err := PasskeyMail("en", PasskeyMailData{Event: "changed"}); err == nil || m != (Message{}) {
 		t.Error("a mail about an unknown event")
+	}
+	for name, d := range map[string]PhoneMailData{
+		"about an unknown event": {Event: "verified", Digits: "78"}, "with a whole number": {Event: "changed", Digits: "+4915112345678"},
+		"with no digits": {Event: "changed", Digits: "<b"}, "with none of the number": {Event: "changed"},
+	} {
+		if m, err := PhoneMail("en", d); err == nil || m != (Message{}) {
+			t.Errorf("a mail %s", name)
+		}
 	}
 }
 

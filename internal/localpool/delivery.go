@@ -79,8 +79,19 @@ func (p *Pool) texter(s *settings) Texter {
 // PasskeyChanged tells a user by mail that a passkey was added or removed. event is "created" or "deleted". A user without a verified
 // address gets nothing, and that is no error.
 func (p *Pool) PasskeyChanged(ctx context.Context, username, event, friendlyName string) error {
-	s := p.current.Load()
 	kind := map[string]string{"created": notify.CredentialCreated, "deleted": notify.CredentialDeleted}[event]
+	return p.notify(ctx, notify.Event{CognitoUsername: username, FriendlyName: friendlyName, EventType: kind})
+}
+
+// PhoneChanged tells a user by mail that the phone number was "changed", and to one with which last two digits, or "removed", as
+// [Pool.PasskeyChanged] does of passkeys.
+func (p *Pool) PhoneChanged(ctx context.Context, username, event, lastDigits string) error {
+	kind := map[string]string{"changed": notify.PhoneChanged, "removed": notify.PhoneRemoved}[event]
+	return p.notify(ctx, notify.Event{CognitoUsername: username, LastDigits: lastDigits, EventType: kind})
+}
+
+func (p *Pool) notify(ctx context.Context, e notify.Event) error {
+	s := p.current.Load()
 	h := notify.Handler{Users: &triggerStore{pool: p}, Mailer: notifyMailer{p.mailer(s), s.From}, Product: s.Product, Logger: s.Logger}
-	return h.Handle(ctx, notify.Event{CognitoUsername: username, FriendlyName: friendlyName, EventType: kind})
+	return h.Handle(ctx, e)
 }

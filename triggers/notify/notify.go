@@ -1,4 +1,4 @@
-// Package notify mails a person when a passkey was added to or removed from their account.
+// Package notify mails a person when a passkey was added to or removed from their account, or their phone number changed.
 package notify
 
 import (
@@ -17,16 +17,19 @@ import (
 const (
 	CredentialCreated = "FIDO2_CREDENTIAL_CREATED"
 	CredentialDeleted = "FIDO2_CREDENTIAL_DELETED"
+	PhoneChanged      = "PHONE_NUMBER_CHANGED" // or added
+	PhoneRemoved      = "PHONE_NUMBER_REMOVED"
 )
 
 // maxFriendlyName bounds the passkey's name in the mail, in characters.
 const maxFriendlyName = 256
 
-// Event is what the FIDO2 API sends, asynchronously.
+// Event is what the FIDO2 API and the account page send, asynchronously.
 type Event struct {
 	CognitoUsername string `json:"cognitoUsername"`
 	FriendlyName    string `json:"friendlyName"` // written by the user or whoever acts for them
 	EventType       string `json:"eventType"`
+	LastDigits      string `json:"lastDigits,omitempty"` // the last two of a number that was changed
 }
 
 // ErrUserNotFound says that a user is gone. Nothing is sent.
@@ -66,18 +69,20 @@ type Handler struct {
 	Product string
 	// Content writes the mail; nil: [templates.PasskeyMail].
 	Content func(locale string, d templates.PasskeyMailData) (templates.Message, error)
-	Logger  *slog.Logger // nil: no logs
+	// PhoneContent writes the mail about a phone number; nil: [templates.PhoneMail].
+	PhoneContent func(locale string, d templates.PhoneMailData) (templates.Message, error)
+	Logger       *slog.Logger // nil: no logs
 }
 
 // Handle mails to the user's verified address. Without one nothing is sent, and that is no error.
 func (h *Handler) Handle(ctx context.Context, e Event) error {
-	var what string
-	switch e.EventType {
-	case CredentialCreated:
-		what = "created"
-	case CredentialDeleted:
-		what = "deleted"
-	default:
+	write, ok := map[string]func(locale string) (templates.Message, error){
+		CredentialCreated: func(locale string) (templates.Message, error) { return h.passkeyMail(locale, "created", e) },
+		CredentialDeleted: func(locale string) (templates.Message, error) { return h.passkeyMail(locale, "deleted", e) },
+		PhoneChanged:      func(locale string) (templates.Message, error) { return h.phoneMail(locale, "changed", e) },
+		PhoneRemoved:      func(locale string) (templates.Message, error) { return h.phoneMail(locale, "removed", e) },
+	}[e.EventType]
+	if !ok {
 		return fmt.Errorf("notify: unknown event type %q", clean(e.EventType))
 	}
 	if e.CognitoUsername == "" {
@@ -94,11 +99,7 @@ func (h *Handler) Handle(ctx context.Context, e Event) error {
 		h.skip(ctx, "the user has no verified address")
 		return nil
 	}
-	content := h.Content
-	if content == nil {
-		content = templates.PasskeyMail
-	}
-	m, err := content(u.Locale, templates.PasskeyMailData{Product: h.Product, Event: what, FriendlyName: clean(e.FriendlyName)})
+	m, err := write(u.Locale)
 	if err != nil {
 		return fmt.Errorf("notify: writing the mail: %w", err)
 	}
@@ -106,6 +107,22 @@ func (h *Handler) Handle(ctx context.Context, e Event) error {
 		return fmt.Errorf("notify: sending the mail: %w", err)
 	}
 	return nil
+}
+
+func (h *Handler) passkeyMail(locale, what string, e Event) (templates.Message, error) {
+	content := h.Content
+	if content == nil {
+		content = templates.PasskeyMail
+	}
+	return content(locale, templates.PasskeyMailData{Product: h.Product, Event: what, FriendlyName: clean(e.FriendlyName)})
+}
+
+func (h *Handler) phoneMail(locale, what string, e Event) (templates.Message, error) {
+	content := h.PhoneContent
+	if content == nil {
+		content = templates.PhoneMail
+	}
+	return content(locale, templates.PhoneMailData{Product: h.Product, Event: what, Digits: e.LastDigits})
 }
 
 func (h *Handler) skip(ctx context.Context, why string) {

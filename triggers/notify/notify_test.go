@@ -67,6 +67,30 @@ func TestNotification(t *testing.T) {
 	}
 }
 
+// A phone number was changed, then removed: its owner reads so, in their language, with no more of it than two digits.
+func TestNotificationOfAPhone(t *testing.T) {
+	for what, want := range map[string]string{
+		`"PHONE_NUMBER_CHANGED","lastDigits":"78"`: "auf 78 endet", `"PHONE_NUMBER_REMOVED"`: "Telefonnummer entfernt",
+	} {
+		var e notify.Event
+		if err := json.Unmarshal([]byte(`{"cognitoUsername":"alice","eventType":`+what+`}`), &e); err != nil {
+			t.Fatal(err)
+		}
+		o := &outbox{}
+		if err := handler(o).Handle(context.Background(), e); err != nil {
+			t.Fatal(err)
+		}
+		if len(o.mails) != 1 || o.mails[0].To != "alice@example.com" || !strings.Contains(o.mails[0].Text, want) || !strings.Contains(o.mails[0].HTML, want) {
+			t.Errorf("%+v", o.mails)
+		}
+	}
+	o := &outbox{}
+	whole := notify.Event{CognitoUsername: "alice", EventType: notify.PhoneChanged, LastDigits: "+4915112345678"}
+	if err := handler(o).Handle(context.Background(), whole); err == nil || strings.Contains(err.Error(), "5678") || len(o.mails) != 0 {
+		t.Errorf("a whole number: %v, %d mails", err, len(o.mails))
+	}
+}
+
 // Defect 5: the notification went to unverified addresses, for "false" counted as true.
 func TestNoNotificationToUnverifiedAddresses(t *testing.T) {
 	for _, name := range []string{"bob", "carol", "gone"} {

@@ -1,4 +1,4 @@
-// Package notifylambda makes the Lambda that mails people when a passkey was added to or removed from their account. A program of an
+// Package notifylambda makes the Lambda that mails people when a passkey was added to or removed from their account, or their phone number changed. A program of an
 // operator's own calls [Main] with [Options] to put other parts in.
 package notifylambda
 
@@ -22,6 +22,8 @@ type Options struct {
 	Users  notify.Users  // nil: the user pool USER_POOL_ID
 	// MailContent writes the mail; nil: [templates.PasskeyMail].
 	MailContent func(locale string, d templates.PasskeyMailData) (templates.Message, error)
+	// PhoneMailContent writes the mail about a phone number; nil: [templates.PhoneMail].
+	PhoneMailContent func(locale string, d templates.PhoneMailData) (templates.Message, error)
 }
 
 type answer struct{}
@@ -42,7 +44,7 @@ func Main(o Options) {
 
 // New makes the handler. Everything that is wrong with the environment is collected in env; the error is of another kind.
 func New(env *environment.Reader, logger *slog.Logger, o Options) (*notify.Handler, error) {
-	h := &notify.Handler{Users: o.Users, Mailer: o.Mailer, Content: o.MailContent, Product: product.Name(env), Logger: logger}
+	h := &notify.Handler{Users: o.Users, Mailer: o.Mailer, Content: o.MailContent, PhoneContent: o.PhoneMailContent, Product: product.Name(env), Logger: logger}
 	if h.Users != nil && h.Mailer != nil {
 		return h, nil
 	}
