@@ -155,3 +155,23 @@ func TestAttackReplayedEarlyDataWithAToken(t *testing.T) {
 		})
 	}
 }
+
+// A site may take tokens or a session, in this order. The provider keeps our cookie from the upstream, but not from a guard behind it.
+func TestGuardBehindABearerProviderKnowsTheSession(t *testing.T) {
+	g := newGuarded(t)
+	_, cookie := g.signIn("alice", appOrigin)
+	guard := g.guard(Guard{})
+	bearer := &Bearer{Realm: DefaultRealm, Use: "access", app: g.app, logger: zap.NewNop()}
+	w := httptest.NewRecorder()
+	r := caddyhttp.PrepareRequest(script(appOrigin+"/api", cookie, &http.Cookie{Name: "theirs", Value: "1"}), caddy.NewReplacer(), w, nil)
+	if _, ok, err := bearer.Authenticate(w, r); ok || err != nil {
+		t.Fatalf("without a token: %v, %v", ok, err)
+	}
+	w = httptest.NewRecorder()
+	if err := g.chain([]*Guard{guard}).ServeHTTP(w, r); err != nil || w.Code != http.StatusOK || g.reached.Header.Get(headerUser) != "alice" {
+		t.Fatalf("%d %s, %v", w.Code, w.Body, err)
+	}
+	if got := g.reached.Header.Get("Cookie"); got != "theirs=1" {
+		t.Errorf("the upstream gets %q", got)
+	}
+}
