@@ -21,6 +21,7 @@ type contender struct {
 	address string      // host:port
 	host    string      // Host header
 	header  http.Header // beyond a browser's
+	secure  bool        // by HTTP/2 over TLS, as browsers ask; otherwise by plain HTTP/1.1
 	conns   []connection
 	pid     int        // of the process that answers, 0 if its time is of no interest
 	against *contender // the same request without a guard; nil for that one itself
@@ -29,11 +30,23 @@ type contender struct {
 	cpu     float64    // seconds, over all rounds
 }
 
-// connection is kept from round to round.
-type connection struct {
+// connection is kept for a round or several.
+type connection interface {
+	io.Closer
+
+	// ask sends the request and reads the answer, which has to be 200 and of the given length.
+	ask(length int) error
+}
+
+// http1Connection asks for one page after another over HTTP/1.1.
+type http1Connection struct {
 	net.Conn
 	reader *bufio.Reader
+	text   string // of the request
 }
+
+// requestTarget is what everybody asks for.
+const requestTarget = "/reports?year=2026"
 
 // browserHeader is what Chromium sends with a navigation.
 const browserHeader = "Connection: keep-alive\r\n" +
@@ -47,7 +60,7 @@ const browserHeader = "Connection: keep-alive\r\n" +
 // request is the text that is sent again and again: making it anew would take the generator longer than the server takes to read it.
 func (c *contender) request() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "GET /reports?year=2026 HTTP/1.1\r\nHost: %s\r\n%s", c.host, browserHeader)
+	fmt.Fprintf(&b, "GET %s HTTP/1.1\r\nHost: %s\r\n%s", requestTarget, c.host, browserHeader)
 	_ = c.header.Write(&b) // a builder never fails
 	b.WriteString("\r\n")
 	return b.String()
@@ -56,13 +69,24 @@ func (c *contender) request() string {
 // connect opens the connections over which the contender's requests go.
 func (c *contender) connect(connections int) error {
 	for range connections {
-		conn, err := net.Dial("tcp", c.address)
+		conn, err := c.dial()
 		if err != nil {
 			return err
 		}
-		c.conns = append(c.conns, connection{conn, bufio.NewReaderSize(conn, 16<<10)})
+		c.conns = append(c.conns, conn)
 	}
 	return nil
+}
+
+func (c *contender) dial() (connection, error) {
+	if c.secure {
+		return c.dialHTTP2()
+	}
+	conn, err := net.Dial("tcp", c.address)
+	if err != nil {
+		return nil, err
+	}
+	return &http1Connection{conn, bufio.NewReaderSize(conn, 16<<10), c.request()}, nil
 }
 
 func (c *contender) disconnect() {
@@ -74,14 +98,13 @@ func (c *contender) disconnect() {
 
 // round asks n times over each connection and returns how long that took. Any answer but the upstream's page is an error.
 func (c *contender) round(n, length int) (time.Duration, error) {
-	text := c.request()
 	failed := make(chan error, len(c.conns))
 	var wg sync.WaitGroup
 	begin := time.Now()
 	for _, conn := range c.conns {
 		wg.Go(func() {
 			for range n {
-				if err := ask(conn, conn.reader, text, length); err != nil {
+				if err := conn.ask(length); err != nil {
 					failed <- fmt.Errorf("%s: %w", c.name, err)
 					return
 				}
@@ -98,12 +121,12 @@ func (c *contender) round(n, length int) (time.Duration, error) {
 	}
 }
 
-// ask sends one request and reads its answer, which has to be 200 and of the given length.
-func ask(conn io.Writer, reader *bufio.Reader, text string, length int) error {
-	if _, err := io.WriteString(conn, text); err != nil {
+// ask implements [connection].
+func (c *http1Connection) ask(length int) error {
+	if _, err := io.WriteString(c, c.text); err != nil {
 		return err
 	}
-	line, err := reader.ReadSlice('\n')
+	line, err := c.reader.ReadSlice('\n')
 	if err != nil {
 		return err
 	}
@@ -112,7 +135,7 @@ func ask(conn io.Writer, reader *bufio.Reader, text string, length int) error {
 	}
 	found := -1
 	for len(line) > 2 {
-		if line, err = reader.ReadSlice('\n'); err != nil {
+		if line, err = c.reader.ReadSlice('\n'); err != nil {
 			return err
 		}
 		const name = "content-length:"
@@ -125,7 +148,7 @@ func ask(conn io.Writer, reader *bufio.Reader, text string, length int) error {
 	if found != length {
 		return fmt.Errorf("its answer has %d bytes, the upstream's has %d", found, length)
 	}
-	_, err = reader.Discard(length)
+	_, err = c.reader.Discard(length)
 	return err
 }
 

@@ -45,7 +45,7 @@ http://cookie.localhost:PORT {
 
 // besideNeighbours compares guarded requests with what other software makes of them, before the same upstream.
 func besideNeighbours(root string) (_ []row, err error) {
-	s, err := openSite(root)
+	s, err := openSite(root, "http")
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func newPerson(inbox, email string) (*person, error) {
 			return nil, err
 		}
 		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-	}}
+	}, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	return &person{client: &http.Client{Jar: jar, Transport: transport, Timeout: time.Minute}, inbox: inbox, email: email}, nil
 }
 

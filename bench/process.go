@@ -47,20 +47,31 @@ func launch(folder string, addresses []string, program string, args ...string) (
 }
 
 func (p *process) waitFor(address string) error {
+	return p.until("it does not listen on "+address, func(ctx context.Context) error {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// until tries again and again until there is no error, the program has ended, or it takes too long.
+func (p *process) until(otherwise string, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		err := try(ctx)
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-p.ended:
 			return fmt.Errorf("it ended:\n%s", p.log.String())
 		case <-ctx.Done():
-			return fmt.Errorf("it does not listen on %s", address)
+			return fmt.Errorf("%s: %w", otherwise, err)
 		case <-again.C:
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,9 @@ const caddyfile = `{
 	log {
 		level ERROR
 	}
+	auto_https disable_redirects
+	local_certs
+	skip_install_trust
 	passwordless {
 		portal http://portal.localhost/auth/
 		applications http://cookie.localhost http://id.localhost http://access.localhost http://give-id.localhost http://give-access.localhost
@@ -95,6 +99,7 @@ http://give-access.localhost {
 // site is the Caddy whose ways of serving one page are compared.
 type site struct {
 	*process
+	scheme   string
 	folder   string
 	inbox    string            // its port
 	ports    map[string]string // by the first part of a host's name
@@ -127,9 +132,9 @@ func newUpstream() (*upstream, error) {
 	return u, nil
 }
 
-// openSite builds and starts Caddy before an upstream of its own.
-func openSite(root string) (_ *site, err error) {
-	s := new(site)
+// openSite builds and starts Caddy before an upstream of its own. Its sites have the scheme http or https.
+func openSite(root, scheme string) (_ *site, err error) {
+	s := &site{scheme: scheme}
 	if s.folder, err = os.MkdirTemp("", "bench"); err != nil {
 		return nil, err
 	}
@@ -159,8 +164,27 @@ func openSite(root string) (_ *site, err error) {
 	for name := range s.ports {
 		addresses = append(addresses, s.address(name))
 	}
-	s.process, err = launch(s.folder, addresses, program, "run", "--config", config, "--adapter", "caddyfile")
-	return s, err
+	if s.process, err = launch(s.folder, addresses, program, "run", "--config", config, "--adapter", "caddyfile"); err != nil || scheme == "http" {
+		return s, err
+	}
+	return s, s.awaitCertificates()
+}
+
+// awaitCertificates returns when every site can be spoken to by TLS.
+func (s *site) awaitCertificates() error {
+	for name := range s.ports {
+		c := contender{address: s.address(name), host: s.host(name)}
+		if err := s.until("it has no certificate for "+name, func(context.Context) error {
+			conn, err := c.dialHTTP2()
+			if err != nil {
+				return err
+			}
+			return conn.Close()
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *site) close() error {
@@ -176,7 +200,8 @@ func (s *site) close() error {
 
 // place gives every host, and the inbox, a free port.
 func (s *site) place(text string) (string, error) {
-	hosts := regexp.MustCompile(`http://([a-z-]+)\.localhost\b`)
+	text = strings.ReplaceAll(text, "http://", s.scheme+"://")
+	hosts := regexp.MustCompile(`https?://([a-z-]+)\.localhost\b`)
 	s.ports = make(map[string]string)
 	for _, found := range hosts.FindAllStringSubmatch(text, -1) {
 		s.ports[found[1]] = ""
@@ -198,11 +223,11 @@ func (s *site) address(name string) string { return "127.0.0.1:" + s.ports[name]
 
 func (s *site) host(name string) string { return name + ".localhost:" + s.ports[name] }
 
-func (s *site) origin(name string) string { return "http://" + s.host(name) }
+func (s *site) origin(name string) string { return s.scheme + "://" + s.host(name) }
 
 // contend is somebody who asks a site of ours, with one header beyond a browser's.
 func (s *site) contend(name, host, header, value string) *contender {
-	return &contender{name: name, address: s.address(host), host: s.host(host), header: http.Header{header: {value}}, pid: s.command.Process.Pid}
+	return &contender{name: name, address: s.address(host), host: s.host(host), header: http.Header{header: {value}}, secure: s.scheme == "https", pid: s.command.Process.Pid}
 }
 
 // contenders are the page without a guard and with one, in pairs that send the same bytes.
@@ -235,22 +260,31 @@ func (s *site) contenders() ([]*contender, error) {
 	return all, nil
 }
 
-// proxied opens the site, compares, and weighs the sign-in page.
-func proxied(root string) (_ []row, err error) {
-	s, err := openSite(root)
+// proxied compares the pages over HTTP/2 and TLS, as browsers ask for them, and over plain HTTP/1.1, where the guard's part is largest. It also weighs
+// the sign-in page.
+func proxied(root string) ([]row, error) {
+	secure, err := withSite(root, "https", (*site).compare)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := withSite(root, "http", func(s *site) ([]row, error) {
+		rows, err := s.compare()
+		if err != nil {
+			return nil, err
+		}
+		page, err := s.signInPage()
+		return append(rows, page), err
+	})
+	return append(secure, plain...), err
+}
+
+func withSite(root, scheme string, measure func(*site) ([]row, error)) (_ []row, err error) {
+	s, err := openSite(root, scheme)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	rows, err := s.compare()
-	if err != nil {
-		return nil, err
-	}
-	page, err := s.signInPage()
-	if err != nil {
-		return nil, err
-	}
-	return append(rows, page), nil
+	return measure(s)
 }
 
 // Two that have no guard. The one with headers says how much of a guard's cost is theirs, for Caddy, for the upstream and for whoever asks, when
@@ -281,13 +315,14 @@ func (s *site) compare() ([]row, error) {
 			continue
 		}
 		baseline, ratio := median(c.against.rate), median(c.ratios)
-		one := row{Name: c.name, Value: median(c.rate), Unit: "1/s", Baseline: &baseline, Ratio: &ratio}
+		way := c.name + map[string]string{"https": ", HTTP/2 over TLS", "http": ", plain HTTP/1.1"}[s.scheme]
+		one := row{Name: way, Value: median(c.rate), Unit: "1/s", Baseline: &baseline, Ratio: &ratio}
 		if c.name != headersAlone && c.name != nothing {
-			one.Name, one.Target = "guarded reverse_proxy against the same Caddy without the guard, by "+c.name, "ratio ≥ 0.95"
+			one.Name, one.Target = "guarded reverse_proxy against the same Caddy without the guard, by "+way, "ratio ≥ 0.95"
 		}
 		rows = append(rows, one)
 		micro := func(seconds float64) float64 { return seconds / (rounds * connections * asked) * 1e6 }
-		rows = append(rows, compared(row{Name: "Caddy's CPU for such a request: " + c.name, Value: micro(c.cpu), Unit: "µs"}, micro(c.against.cpu)))
+		rows = append(rows, compared(row{Name: "Caddy's CPU for such a request: " + way, Value: micro(c.cpu), Unit: "µs"}, micro(c.against.cpu)))
 	}
 	return rows, nil
 }
