@@ -327,15 +327,20 @@ func (v *portalVisit) signInChallenge(fido2Caller) error {
 	}{value, options.Timeout, options.UserVerification})
 }
 
-// tell lets the owner know of a change by mail. The change stands even if the mail does not go out.
+// tell lets the owner know of a changed passkey by mail.
 func (v *portalVisit) tell(c fido2Caller, event, name string) {
+	v.tellOwner("passkey "+event, c.subject, func(ctx context.Context) error { return v.rt.notifier.PasskeyChanged(ctx, c.username, event, name) })
+}
+
+// tellOwner lets the owner of an account know of a change by mail. The change stands even if the mail does not go out.
+func (v *portalVisit) tellOwner(change, subject string, tell func(context.Context) error) {
 	if v.rt.notifier == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), notifyTimeout)
 	defer cancel()
-	if err := v.rt.notifier.PasskeyChanged(ctx, c.username, event, name); err != nil {
-		v.rt.logger.Error("telling a user of a changed passkey", zap.String("change", event), zap.String("subject", c.subject), zap.String("reference", reference(v.r)), zap.Error(err))
+	if err := tell(ctx); err != nil {
+		v.rt.logger.Error("telling a user of a change", zap.String("change", change), zap.String("subject", subject), zap.String("reference", reference(v.r)), zap.Error(err))
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"strings"
 
-	"go.uber.org/zap"
-
 	"github.com/caddy-cognito/passwordless/internal/challenge"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/userpool"
@@ -248,16 +246,9 @@ func (v *portalVisit) postPhoneRemove() error {
 	return v.json(http.StatusOK, struct{}{})
 }
 
-// tellOfPhone lets the owner know of a change by mail. The change stands even if the mail does not go out.
+// tellOfPhone lets the owner know of a changed number by mail.
 func (v *portalVisit) tellOfPhone(s session.Session, event, lastDigits string) {
-	if v.rt.notifier == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), notifyTimeout)
-	defer cancel()
-	if err := v.rt.notifier.PhoneChanged(ctx, s.Username, event, lastDigits); err != nil {
-		v.rt.logger.Error("telling a user of a changed phone number", zap.String("change", event), zap.String("subject", s.Subject), zap.String("reference", reference(v.r)), zap.Error(err))
-	}
+	v.tellOwner("phone number "+event, s.Subject, func(ctx context.Context) error { return v.rt.notifier.PhoneChanged(ctx, s.Username, event, lastDigits) })
 }
 
 // phoneFailure is what the person may know. A number that another account has is refused as any other that cannot be used.

@@ -54,7 +54,17 @@ func deploy(t *testing.T, edits ...string) *deployment {
 		"127.0.0.1:9000", "127.0.0.1:"+legacy,
 		"./data/", folder+"/data/",
 	)...)
-	app := program(t, "legacy", "-listen", "127.0.0.1:"+legacy, "-account", d.portal+"/auth/account")
+	d.startLegacy(t)
+	d.start(t)
+	t.Cleanup(func() { d.stop(t) })
+	waitForHTTP(t, "http://127.0.0.1:"+legacy+"/api/time", nil)
+	return d
+}
+
+// startLegacy starts the application, and has the end of Caddy's log told if the test fails.
+func (d *deployment) startLegacy(t *testing.T, args ...string) {
+	t.Helper()
+	app := program(t, "legacy", append([]string{"-listen", d.legacy, "-account", d.portal + "/auth/account"}, args...)...)
 	if err := app.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -67,10 +77,6 @@ func deploy(t *testing.T, edits ...string) *deployment {
 			t.Logf("end of Caddy's log:\n%s", tail(d.log))
 		}
 	})
-	d.start(t)
-	t.Cleanup(func() { d.stop(t) })
-	waitForHTTP(t, "http://127.0.0.1:"+legacy+"/api/time", nil)
-	return d
 }
 
 // configure writes the Caddyfile: the example with each old text replaced, which must be there.

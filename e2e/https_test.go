@@ -88,19 +88,7 @@ func deployHTTPS(t *testing.T, list string, edits ...string) *overHTTPS {
 		"ATTACKER", attacker.Listener.Addr().String(), "FREE", freePort(t), "LIST", list,
 	}
 	d.write(t)
-	app := program(t, "legacy", "-listen", d.legacy, "-account", d.portal+"/auth/account", "-host", "tools.example.test,app.shop.test")
-	if err := app.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = app.Process.Kill()
-		_ = app.Wait()
-	})
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("end of Caddy's log:\n%s", tail(d.log))
-		}
-	})
+	d.startLegacy(t, "-host", "tools.example.test,app.shop.test")
 	d.run(t)
 	t.Cleanup(func() { d.stop(t) })
 	waitForAnswer(t, d.client, d.portal+"/auth/sign-in", d.ended)

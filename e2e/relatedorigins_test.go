@@ -94,6 +94,18 @@ func TestAttackUnlistedOrigin(t *testing.T) {
 	}
 }
 
+// triesPasskeyElsewhere has anna make a passkey with the portal on the RP ID's domain, and press the button for it once the portal has moved to another.
+func (d *overHTTPS) triesPasskeyElsewhere(t *testing.T) *tab {
+	t.Helper()
+	b := d.browse(t)
+	d.signUpWithPasskey(b, anna, tools+"/")
+	d.move(t, shop)
+	b.open(shopApp + "/")
+	b.arriveBelow(shop + "/auth/sign-in")
+	b.click("#passkey-button")
+	return b
+}
+
 // The RP ID's site serves no list, or none that counts: the sign-in page says that the passkey did not work, and nobody is signed in.
 func TestRelatedOriginThatIsNotListed(t *testing.T) {
 	for name, site := range map[string]string{
@@ -103,12 +115,7 @@ func TestRelatedOriginThatIsNotListed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := deployHTTPS(t, site)
-			b := d.browse(t)
-			d.signUpWithPasskey(b, anna, tools+"/")
-			d.move(t, shop)
-			b.open(shopApp + "/")
-			b.arriveBelow(shop + "/auth/sign-in")
-			b.click("#passkey-button")
+			b := d.triesPasskeyElsewhere(t)
 			b.noticed()
 			if said := b.text("#notice"); !strings.Contains(said, "cannot use passkeys here") {
 				t.Errorf("the page says %q", said)
@@ -133,12 +140,7 @@ func TestRelatedOriginsOfABusySite(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = w.Write([]byte(`{"origins":["https://auth.shop.test"]}`))
 			})
-			b := d.browse(t)
-			d.signUpWithPasskey(b, anna, tools+"/")
-			d.move(t, shop)
-			b.open(shopApp + "/")
-			b.arriveBelow(shop + "/auth/sign-in")
-			b.click("#passkey-button")
+			b := d.triesPasskeyElsewhere(t)
 			b.arrive(shopApp + "/")
 			b.greets(anna, "/", "")
 		})

@@ -32,16 +32,7 @@ const http3File = `{
 	passwordless {
 		portal https://auth.example.com:PORT/auth/
 		applications https://app.example.com:PORT
-		user_pool cognito POOL {
-			client_id CLIENT
-			client_secret SECRET
-			endpoint COGNITO
-		}
-		credential_store dynamodb Authenticators {
-			region eu-west-1
-			endpoint PASSKEYS
-		}
-		passkeys {
+` + backendsFile + `		passkeys {
 			relying_party example.com "Example"
 		}
 		magic_link

@@ -86,14 +86,8 @@ func newNodes(t *testing.T) *nodes {
 	return n
 }
 
-const nodeFile = `{
-	admin off
-	default_bind ADDRESS
-	storage file_system STORAGE
-	passwordless {
-		portal http://localhost:PORT/auth/
-		applications http://app.localhost:PORT
-		user_pool cognito POOL {
+// backendsFile is where a realm's users and passkeys are.
+const backendsFile = `		user_pool cognito POOL {
 			client_id CLIENT
 			client_secret SECRET
 			endpoint COGNITO
@@ -102,7 +96,16 @@ const nodeFile = `{
 			region eu-west-1
 			endpoint PASSKEYS
 		}
-		passkeys {
+`
+
+const nodeFile = `{
+	admin off
+	default_bind ADDRESS
+	storage file_system STORAGE
+	passwordless {
+		portal http://localhost:PORT/auth/
+		applications http://app.localhost:PORT
+` + backendsFile + `		passkeys {
 			relying_party localhost "Example"
 		}
 		magic_link
