@@ -119,7 +119,7 @@ func TestLinkInAnotherBrowser(t *testing.T) {
 		t.Errorf("the page of the link does not name the account:\n%s", text)
 	}
 	reading.click("#continue")
-	reading.until("!location.pathname.startsWith('/auth/link')")
+	reading.arrive(target)
 	reading.open(d.portal + "/auth/account")
 	reading.see("#sign-out")
 	if text := reading.text("body"); !strings.Contains(text, anna) {
