@@ -336,6 +336,12 @@ func TestNonceCookie(t *testing.T) {
 			t.Errorf("%q: %+v", tail, got)
 		}
 	}
+	tried := parseNonce(nonce.tried(now).String())
+	for after, want := range map[time.Duration]int{-time.Millisecond: 1, 0: 1, time.Millisecond: 0} { // two step-ups in one second are no loop, a factor of before is no proof
+		if got := tried.proven(now.Add(after)).tries; got != want {
+			t.Errorf("after a factor %s later there are %d tries, want %d", after, got, want)
+		}
+	}
 	if (nonceValue{}).fits((nonceValue{}).hash()) {
 		t.Error("no nonce fits")
 	}

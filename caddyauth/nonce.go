@@ -72,11 +72,11 @@ func parseNonce(value string) nonceValue {
 	if err != nil {
 		return n
 	}
-	seconds, err := strconv.ParseInt(at, 10, 64)
+	milliseconds, err := strconv.ParseInt(at, 10, 64)
 	if err != nil {
 		return n
 	}
-	n.tries, n.last = int(count), time.Unix(seconds, 0)
+	n.tries, n.last = int(count), time.UnixMilli(milliseconds)
 	return n
 }
 
@@ -85,7 +85,7 @@ func (n nonceValue) String() string {
 	if n.tries == 0 {
 		return n.secret
 	}
-	return n.secret + "." + strconv.Itoa(n.tries) + "." + strconv.FormatInt(n.last.Unix(), 10)
+	return n.secret + "." + strconv.Itoa(n.tries) + "." + strconv.FormatInt(n.last.UnixMilli(), 10)
 }
 
 // hash is what flows and codes carry instead of the secret.
@@ -109,9 +109,9 @@ func (n nonceValue) tried(now time.Time) nonceValue {
 }
 
 // proven forgets the tries before a factor passed at that time: who proves who they are once more is not sent round by itself, however
-// quick they are. Tries are noted in whole seconds.
+// quick they are. Both times are whole milliseconds.
 func (n nonceValue) proven(at time.Time) nonceValue {
-	if at.Sub(n.last) >= time.Second {
+	if at.After(n.last) {
 		n.tries = 0
 	}
 	return n

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -262,18 +263,23 @@ func eventually(ctx context.Context, ask func() bool, late func()) {
 // freePort is one that nobody listens on, and never the same one twice: its server may not have started yet.
 func freePort(t *testing.T) string {
 	t.Helper()
-	for {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range 1000 {
+		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort+1))
+		if _, given := givenPorts.LoadOrStore(port, true); given {
+			continue
 		}
-		port := strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
-		_ = listener.Close()
-		if _, given := givenPorts.LoadOrStore(port, true); !given {
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = listener.Close()
 			return port
 		}
 	}
+	t.Fatalf("no port from %d to %d is free", firstPort, lastPort)
+	return ""
 }
+
+// Below these ports are those of well-known services, above are those that Linux gives to clients of its own accord (net.ipv4.ip_local_port_range): there
+// another's connection could take a port between its choice and Caddy's start.
+const firstPort, lastPort = 20_000, 32_000
 
 var givenPorts sync.Map // those that freePort has given
 
