@@ -3,6 +3,7 @@ package caddyauth
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -142,14 +143,15 @@ func (c fido2Caller) user() passkey.User {
 
 // startPasskey makes the options of a registration. It takes a proof bound to this session, or a fresh bearer.
 func (v *portalVisit) startPasskey(c fido2Caller) error {
-	if err := v.emptyBody(); err != nil {
+	code, err := v.proofBody()
+	if err != nil {
+		return err
+	}
+	if err := v.authorise(c, code, proof{Purpose: proofAdd}); err != nil {
 		return err
 	}
 	rpID := v.r.URL.Query().Get("rpId")
 	if err := v.checkRelyingParty(rpID); err != nil {
-		return err // before the proof is used up
-	}
-	if err := v.authorise(c, proof{Purpose: proofAdd}); err != nil {
 		return err
 	}
 	options, err := v.rt.ceremonies.StartRegistration(v.r.Context(), c.user(), rpID)
@@ -250,15 +252,17 @@ func (v *portalVisit) listPasskeys(c fido2Caller) error {
 func (v *portalVisit) deletePasskey(c fido2Caller) error {
 	var in struct {
 		CredentialID string `json:"credentialId"`
+		Proof        string `json:"proof"`
 	}
 	if err := v.body(&in); err != nil {
 		return err
 	}
-	id, err := credentialID(in.CredentialID)
-	if err != nil {
-		return err
+	id, malformed := credentialID(in.CredentialID)
+	err := v.authorise(c, in.Proof, proof{Purpose: proofDelete, Credential: challenge.EncodeBase64(id)})
+	if malformed != nil {
+		return malformed
 	}
-	if err := v.authorise(c, proof{Purpose: proofDelete, Credential: challenge.EncodeBase64(id)}); err != nil {
+	if err != nil {
 		return err
 	}
 	known, err := v.rt.credentials.Get(v.r.Context(), c.handle, id)
@@ -360,12 +364,25 @@ func ceremonyFailure(err error) error {
 	return storeFailure(err)
 }
 
+// proofBody reads the proof that the account page sends to start a registration. Other clients come without a body, or with white
+// space or {}.
+func (v *portalVisit) proofBody() (code string, err error) {
+	defer v.limitBody()()
+	body, err := io.ReadAll(v.r.Body)
+	if err != nil {
+		return "", badBody(err)
+	}
+	var in struct {
+		Proof string `json:"proof"`
+	}
+	if mediaType(v.r) != "application/json" || json.Unmarshal(body, &in) != nil {
+		return "", nil
+	}
+	return in.Proof, nil
+}
+
 // emptyBody reads a body that should be empty: clients send none, or white space, or {}.
 func (v *portalVisit) emptyBody() error {
-	defer v.limitBody()()
-	_, err := io.Copy(io.Discard, v.r.Body)
-	if err != nil {
-		return badBody(err)
-	}
-	return nil
+	_, err := v.proofBody()
+	return err
 }

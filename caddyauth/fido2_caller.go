@@ -111,13 +111,13 @@ func (v *portalVisit) unauthorized(message string, cause error) error {
 }
 
 // authorise asks for more than being signed in: a session needs a proof for this very act, a bearer a recent authentication.
-func (v *portalVisit) authorise(c fido2Caller, wanted proof) error {
+func (v *portalVisit) authorise(c fido2Caller, code string, wanted proof) error {
 	var err error
 	if c.session == nil {
 		err = v.freshBearer(c)
 	} else {
 		wanted.Session = c.session.ID
-		err = v.redeemProof(wanted)
+		err = v.redeemProof(code, wanted)
 	}
 	if err == nil {
 		return nil

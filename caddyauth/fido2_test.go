@@ -190,14 +190,10 @@ func TestProofs(t *testing.T) {
 	c.signInByPasskey(device) // a second session of anna
 
 	start := func(b *browser, code string) int {
-		var headers []string
-		if code != "" {
-			headers = []string{proofHeader, code}
-		}
-		return b.call("/auth/fido2/register-authenticator/start?rpId=auth.example.com", nil, headers...).Code
+		return b.call("/auth/fido2/register-authenticator/start?rpId=auth.example.com", map[string]string{"proof": code}).Code
 	}
 	remove := func(b *browser, id, code string) int {
-		return b.call("/auth/fido2/authenticators/delete", map[string]string{"credentialId": id}, proofHeader, code).Code
+		return b.call("/auth/fido2/authenticators/delete", map[string]string{"credentialId": id, "proof": code}).Code
 	}
 	refused := func(what string, got int) {
 		t.Helper()

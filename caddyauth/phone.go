@@ -83,7 +83,21 @@ func parsePhone(typed string) (string, bool) {
 	return number, true
 }
 
-// phoneChange is what every change of the number needs: a session, the option, and the tokens to ask the pool with.
+// provenPhone is a request that needs a proof.
+type provenPhone struct {
+	Phone string `json:"phone"`
+	Proof string `json:"proof"`
+}
+
+// auditUnproven records a change that was refused because its proof did not do.
+func (v *portalVisit) auditUnproven(what happening, s session.Session, err error) {
+	if failureOf(err).code == errReauthenticate.code {
+		v.audit(what, "not_reauthenticated", whoIs(s)...)
+	}
+}
+
+// phoneChange is what every change of the number needs: a session, a proof where the body has a place for one, the option, and the
+// tokens to ask the pool with.
 func (v *portalVisit) phoneChange(body any) (session.Session, session.Tokens, error) {
 	s, err := v.signedIn()
 	if err != nil {
@@ -92,8 +106,15 @@ func (v *portalVisit) phoneChange(body any) (session.Session, session.Tokens, er
 	if err := v.body(body); err != nil {
 		return session.Session{}, session.Tokens{}, err
 	}
+	var unproven error
+	if in, ok := body.(*provenPhone); ok {
+		unproven = v.redeemProof(in.Proof, proof{Session: s.ID, Purpose: proofPhone})
+	}
 	if !v.rt.config.SMSStepUp {
 		return session.Session{}, session.Tokens{}, failure{status: http.StatusNotFound, code: "not_found", cause: errors.New("sms_step_up is off")}
+	}
+	if unproven != nil {
+		return s, session.Tokens{}, unproven
 	}
 	tokens, err := v.rt.sessions.Tokens(v.r.Context(), s)
 	if err != nil {
@@ -104,15 +125,10 @@ func (v *portalVisit) phoneChange(body any) (session.Session, session.Tokens, er
 
 // postPhone takes a number and sends a code to it.
 func (v *portalVisit) postPhone() error {
-	var in struct {
-		Phone string `json:"phone"`
-	}
-	s, tokens, err := v.phoneChange(&in)
+	in := new(provenPhone)
+	s, tokens, err := v.phoneChange(in)
 	if err != nil {
-		return err
-	}
-	if err := v.redeemProof(proof{Session: s.ID, Purpose: proofPhone}); err != nil {
-		v.audit(happenedPhoneChanged, "not_reauthenticated", whoIs(s)...)
+		v.auditUnproven(happenedPhoneChanged, s, err)
 		return err
 	}
 	number, ok := parsePhone(in.Phone)
@@ -225,13 +241,9 @@ func (v *portalVisit) postPhoneVerify() error {
 
 // postPhoneRemove takes the number away.
 func (v *portalVisit) postPhoneRemove() error {
-	var in struct{}
-	s, tokens, err := v.phoneChange(&in)
+	s, tokens, err := v.phoneChange(new(provenPhone))
 	if err != nil {
-		return err
-	}
-	if err := v.redeemProof(proof{Session: s.ID, Purpose: proofPhone}); err != nil {
-		v.audit(happenedPhoneRemoved, "not_reauthenticated", whoIs(s)...)
+		v.auditUnproven(happenedPhoneRemoved, s, err)
 		return err
 	}
 	ctx, cancel := v.pool()

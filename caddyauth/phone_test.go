@@ -21,7 +21,7 @@ func (b *browser) freshProof() string {
 
 func (b *browser) enterPhone(number, proof string) *httptest.ResponseRecorder {
 	b.Helper()
-	return b.call("/auth/phone", map[string]string{"phone": number}, proofHeader, proof)
+	return b.call("/auth/phone", map[string]string{"phone": number, "proof": proof})
 }
 
 func (b *browser) verifyPhone(code string) *httptest.ResponseRecorder {
@@ -65,7 +65,7 @@ func TestPhoneIsAddedVerifiedUsedAndRemoved(t *testing.T) {
 
 	b = p.browser()
 	b.signInByLink(anna)
-	if w := b.call("/auth/phone/remove", map[string]string{}, proofHeader, b.freshProof()); w.Code != http.StatusOK {
+	if w := b.call("/auth/phone/remove", map[string]string{"proof": b.freshProof()}); w.Code != http.StatusOK {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
 	if p.pool.phones.numbers[annaSub] != "" || strings.Contains(b.get("/auth/account").Body.String(), "5678") {

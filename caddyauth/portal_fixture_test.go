@@ -319,7 +319,7 @@ func (b *browser) addPasskey(a *passkeytest.Authenticator, proofs ...string) str
 		code = fresh.Proof
 	}
 	var options passkey.CreationOptions
-	b.decode(b.call("/auth/fido2/register-authenticator/start?rpId=auth.example.com", nil, proofHeader, code), http.StatusOK, &options)
+	b.decode(b.call("/auth/fido2/register-authenticator/start?rpId=auth.example.com", map[string]string{"proof": code}), http.StatusOK, &options)
 	var added struct{ CredentialID string }
 	b.decode(b.call("/auth/fido2/register-authenticator/complete", a.Create(b, options)), http.StatusOK, &added)
 	return added.CredentialID

@@ -116,7 +116,7 @@ func TestAttackLockOut(t *testing.T) {
 	if !limited {
 		t.Fatal("the attack met no limit")
 	}
-	if w := owner.call("/auth/fido2/authenticators/delete", map[string]string{"credentialId": id}, proofHeader, owner.prove(device, proofDelete, id)); w.Code != http.StatusNoContent {
+	if w := owner.call("/auth/fido2/authenticators/delete", map[string]string{"credentialId": id, "proof": owner.prove(device, proofDelete, id)}); w.Code != http.StatusNoContent {
 		t.Errorf("the owner's own deletion: %d %s", w.Code, w.Body)
 	}
 	fresh := passkeytest.NewAuthenticator(portalOrigin)

@@ -100,7 +100,7 @@ func TestPasskeyFromRegistrationToUsernamelessSignInAndDeletion(t *testing.T) {
 	if page := c.get("/auth/account").Body.String(); strings.Contains(page, "<b>key") || !strings.Contains(page, "My &lt;b&gt;key") {
 		t.Error("the name stands unescaped on the page, or not at all")
 	}
-	if w := c.call("/auth/fido2/authenticators/delete", map[string]string{"credentialId": id}, proofHeader, c.prove(device, proofDelete, id)); w.Code != http.StatusNoContent {
+	if w := c.call("/auth/fido2/authenticators/delete", map[string]string{"credentialId": id, "proof": c.prove(device, proofDelete, id)}); w.Code != http.StatusNoContent {
 		t.Errorf("deleting: %d %s", w.Code, w.Body)
 	}
 	if len(p.told) != 2 || p.told[1] != annaSub+" deleted My <b>key</b>" {

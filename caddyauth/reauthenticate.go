@@ -19,8 +19,6 @@ import (
 
 const (
 	reauthenticatePurpose = "reauthenticate"
-	// proofHeader carries a proof to the FIDO2 API.
-	proofHeader = "Passwordless-Proof"
 	// proofLifetime is how long a proof waits for its ceremony.
 	proofLifetime = 2 * time.Minute
 	// freshSignIn is how long after a link somebody without a passkey need not prove more, and how old a bearer's
@@ -251,13 +249,13 @@ func (v *portalVisit) issueProof(p proof) (code string, err error) {
 	return code, v.rt.sessions.PutOnce(v.r.Context(), proofPurpose, code, value, v.rt.now().Add(proofLifetime))
 }
 
-// redeemProof uses up the request's proof, whatever it was for, and reports whether it is for this.
-func (v *portalVisit) redeemProof(wanted proof) error {
-	codes := v.r.Header.Values(proofHeader)
-	if len(codes) != 1 || !isCode(codes[0]) {
+// redeemProof consumes the proof that came in a request's body and reports whether it is for this. Callers redeem before they check
+// anything else, so that no proof survives its first use. It never comes in a header or a query, which access logs show.
+func (v *portalVisit) redeemProof(code string, wanted proof) error {
+	if !isCode(code) {
 		return errReauthenticate
 	}
-	value, err := v.rt.sessions.TakeOnce(v.r.Context(), proofPurpose, codes[0])
+	value, err := v.rt.sessions.TakeOnce(v.r.Context(), proofPurpose, code)
 	if errors.Is(err, session.ErrInvalid) {
 		return errReauthenticate
 	}

@@ -15,7 +15,7 @@ async function add() {
 	hideSuggestion();
 	try {
 		const proof = await prove("add");
-		const options = await call(`${fido2}register-authenticator/start?rpId=${encodeURIComponent(rpId)}`, undefined, proof);
+		const options = await call(`${fido2}register-authenticator/start?rpId=${encodeURIComponent(rpId)}`, proof);
 		const credential = await navigator.credentials.create({ publicKey: creationOptions(options) });
 		// Registered at once, under its provider's name: nobody can leave a passkey behind by leaving the page.
 		let added;
@@ -102,7 +102,7 @@ async function remove(row) {
 	await busy(row.querySelector(".delete"), async () => {
 		try {
 			const credentialId = row.dataset.id;
-			await call(`${fido2}authenticators/delete`, { credentialId }, await prove("delete", credentialId));
+			await call(`${fido2}authenticators/delete`, { credentialId, ...(await prove("delete", credentialId)) });
 			row.remove();
 			await signal("UnknownCredential", { rpId, credentialId });
 			changed();

@@ -44,11 +44,11 @@ function failureOf(error) {
 }
 
 // call posts JSON, or nothing, and returns the JSON that comes back, if any.
-export async function call(address, body, headers = {}) {
-	const init = { method: "POST", headers, credentials: "same-origin", signal: AbortSignal.timeout?.(20000) };
+export async function call(address, body) {
+	const init = { method: "POST", credentials: "same-origin", signal: AbortSignal.timeout?.(20000) };
 	if (body !== undefined) {
 		init.body = JSON.stringify(body);
-		init.headers = { "Content-Type": "application/json", ...headers };
+		init.headers = { "Content-Type": "application/json" };
 	}
 	let response, answer;
 	try {

@@ -62,7 +62,7 @@ on("phone-form", "submit", () => attempt("phone-send", async () => {
 	// Told before anybody has to prove anything; the server looks again.
 	const phone = number.value.replace(/[\s().\/-]/g, "").replace(/^00/, "+");
 	if (!/^\+[1-9]\d{6,14}$/.test(phone)) throw new Failure("phone_invalid");
-	sent(await call(`${base}phone`, { phone }, await prove("phone")));
+	sent(await call(`${base}phone`, { phone, ...(await prove("phone")) }));
 }, number));
 on("verify-phone", "click", () => show("phone-code-form"));
 on("phone-resend", "click", () => attempt("phone-resend", async () => sent(await call(`${base}phone/resend`, {}))));
@@ -71,7 +71,7 @@ on("phone-code-form", "submit", () => attempt("phone-verify", async () => {
 	done("phone_verified");
 }, code));
 on("remove-phone", "click", () => attempt("remove-phone", async () => {
-	await call(`${base}phone/remove`, {}, await prove("phone"));
+	await call(`${base}phone/remove`, await prove("phone"));
 	done("phone_removed");
 }));
 for (const button of document.querySelectorAll("#phone-section .needs-script")) button.hidden = false;

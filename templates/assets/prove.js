@@ -2,11 +2,12 @@
 import { assertionOf, requestOptions } from "./ceremony.js";
 import { base, call } from "./page.js";
 
-// prove re-authenticates for one change: by passkey, or at once after a fresh sign-in without one. It returns the header to send.
+// prove re-authenticates for one change: by passkey, or at once after a fresh sign-in without one. It returns what goes along
+// in the body of the change: bodies are in no log, and the server consumes a proof at its first use.
 export async function prove(purpose, credentialId) {
 	const asked = await call(`${base}reauthenticate/options`, { purpose, credentialId });
-	if (asked.fresh) return { "Passwordless-Proof": asked.proof };
+	if (asked.fresh) return { proof: asked.proof };
 	const credential = await navigator.credentials.get({ publicKey: requestOptions(asked.publicKey) });
 	const { proof } = await call(`${base}reauthenticate`, { state: asked.state, answer: assertionOf(credential) });
-	return { "Passwordless-Proof": proof };
+	return { proof };
 }
