@@ -152,8 +152,8 @@ func openSite(root, scheme string) (_ *site, err error) {
 	if s.upstream, err = newUpstream(); err != nil {
 		return nil, err
 	}
-	text := strings.ReplaceAll(caddyfile, "UPSTREAM", s.upstream.address)
-	if text, err = s.place(text); err != nil {
+	text, err := s.place(caddyfile)
+	if err != nil {
 		return nil, err
 	}
 	config := filepath.Join(s.folder, "Caddyfile")
@@ -198,10 +198,8 @@ func (s *site) close() error {
 	return errors.Join(append(errs, os.RemoveAll(s.folder))...)
 }
 
-// place gives every host, and the inbox, a free port.
+// place gives every host, and the inbox, a free port. All addresses are filled in at once: none is taken for a word that is still to be replaced.
 func (s *site) place(text string) (string, error) {
-	text = strings.ReplaceAll(text, "http://", s.scheme+"://")
-	hosts := regexp.MustCompile(`https?://([a-z-]+)\.localhost\b`)
 	s.ports = make(map[string]string)
 	for _, found := range hosts.FindAllStringSubmatch(text, -1) {
 		s.ports[found[1]] = ""
@@ -214,9 +212,14 @@ func (s *site) place(text string) (string, error) {
 	for name := range s.ports {
 		s.ports[name], free = free[0], free[1:]
 	}
-	text = strings.ReplaceAll(text, "INBOX", s.inbox)
-	return hosts.ReplaceAllStringFunc(text, func(site string) string { return site + ":" + s.ports[hosts.FindStringSubmatch(site)[1]] }), nil
+	words := []string{"INBOX", s.inbox, "UPSTREAM", s.upstream.address}
+	for _, found := range hosts.FindAllString(text, -1) {
+		words = append(words, found, s.origin(hosts.FindStringSubmatch(found)[1]))
+	}
+	return strings.NewReplacer(words...).Replace(text), nil
 }
+
+var hosts = regexp.MustCompile(`http://([a-z-]+)\.localhost\b`)
 
 // address is where a site listens, host its name for browsers.
 func (s *site) address(name string) string { return "127.0.0.1:" + s.ports[name] }

@@ -187,7 +187,7 @@ func (b *tab) explain() {
 		b.t.Logf("no picture of the last page: %v", err)
 		return
 	}
-	path := filepath.Join("..", "bin", "failures", fmt.Sprintf("%s-%s.png", strings.ReplaceAll(b.t.Name(), "/", "_"), chromedp.FromContext(b.ctx).Target.TargetID))
+	path := filepath.Join("..", "bin", "failures", fmt.Sprintf("%s-%s.png", strings.NewReplacer("/", "_").Replace(b.t.Name()), chromedp.FromContext(b.ctx).Target.TargetID))
 	if os.MkdirAll(filepath.Dir(path), 0o755) == nil && os.WriteFile(path, picture, 0o600) == nil {
 		b.t.Logf("the last page was %s; its picture is %s", b.location(), path)
 	}

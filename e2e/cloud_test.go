@@ -53,9 +53,9 @@ func (c *cloud) deploy(t *testing.T) *deployment {
 	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
-	return deploy(t, "user_pool embedded ./data/pool.db {\n\t\t\tinbox localhost:8025\n\t\t}",
-		"user_pool cognito "+cloudPool+" {\n\t\t\tclient_id "+cloudClient+"\n\t\t\tendpoint "+c.URL+"\n\t\t}\n"+
-			"\t\tcredential_store dynamodb Authenticators {\n\t\t\tregion eu-west-1\n\t\t\tendpoint "+c.URL+"\n\t\t}")
+	return deployFilled(t, map[string]string{"CLOUD": c.URL}, "user_pool embedded ./data/pool.db {\n\t\t\tinbox localhost:8025\n\t\t}",
+		"user_pool cognito "+cloudPool+" {\n\t\t\tclient_id "+cloudClient+"\n\t\t\tendpoint CLOUD\n\t\t}\n"+
+			"\t\tcredential_store dynamodb Authenticators {\n\t\t\tregion eu-west-1\n\t\t\tendpoint CLOUD\n\t\t}")
 }
 
 // breaks makes an operation fail until mends.

@@ -60,7 +60,7 @@ func (b *tab) tossed(lines []string) {
 	}
 	check("header")
 	for _, line := range lines {
-		ask[string](b, "document.cookie = "+strings.ReplaceAll(quote(line), "\t", `\t`))
+		ask[string](b, "document.cookie = "+strings.NewReplacer("\t", `\t`).Replace(quote(line)))
 	}
 	check("script")
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -12,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,6 +26,7 @@ const (
 
 // deployment is the example of `make run`, on free ports and with data of its own.
 type deployment struct {
+	configuration
 	portal, app, inbox string // origins
 	admin              string // host:port
 	legacy             string // host:port of the application itself
@@ -36,6 +37,12 @@ type deployment struct {
 
 // deploy starts the example and stops it when the test ends. Edits change the Caddyfile: old text, new text, and so on.
 func deploy(t *testing.T, edits ...string) *deployment {
+	t.Helper()
+	return deployFilled(t, nil, edits...)
+}
+
+// deployFilled is deploy with edits that contain addresses of this run, which stand there as words.
+func deployFilled(t *testing.T, words map[string]string, edits ...string) *deployment {
 	t.Helper()
 	folder := t.TempDir()
 	web, admin, inbox, legacy := freePort(t), freePort(t), freePort(t), freePort(t)
@@ -48,13 +55,15 @@ func deploy(t *testing.T, edits ...string) *deployment {
 		caddyfile: filepath.Join(folder, "Caddyfile"),
 		log:       filepath.Join(folder, "caddy.log"),
 	}
-	d.configure(t, append(edits,
-		"localhost:8080", "localhost:"+web,
-		"localhost:2019", d.admin,
-		"localhost:8025", "localhost:"+inbox,
-		"127.0.0.1:9000", "127.0.0.1:"+legacy,
-		"./data/", folder+"/data/",
-	)...)
+	d.configuration = configuration{source: "../Caddyfile.example", edits: edits, words: map[string]string{
+		"localhost:8080": "localhost:" + web,
+		"localhost:2019": d.admin,
+		"localhost:8025": "localhost:" + inbox,
+		"127.0.0.1:9000": d.legacy,
+		"./data/":        folder + "/data/",
+	}}
+	maps.Copy(d.words, words)
+	d.write(t, d.caddyfile)
 	d.startLegacy(t)
 	d.start(t)
 	t.Cleanup(func() { d.stop(t) })
@@ -78,25 +87,6 @@ func (d *deployment) startLegacy(t *testing.T, args ...string) {
 			t.Logf("end of Caddy's log:\n%s", tail(d.log))
 		}
 	})
-}
-
-// configure writes the Caddyfile: the example with each old text replaced, which must be there.
-func (d *deployment) configure(t *testing.T, edits ...string) {
-	t.Helper()
-	example, err := os.ReadFile("../Caddyfile.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(example)
-	for i := 0; i < len(edits); i += 2 {
-		if !strings.Contains(text, edits[i]) {
-			t.Fatalf("Caddyfile.example no longer contains %q", edits[i])
-		}
-		text = strings.ReplaceAll(text, edits[i], edits[i+1])
-	}
-	if err := os.WriteFile(d.caddyfile, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (d *deployment) start(t *testing.T) {

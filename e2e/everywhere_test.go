@@ -57,7 +57,7 @@ func (d *deployment) cutOff(b *tab) {
 // the second, too, and no other; signing out everywhere ends all, WebSockets included.
 func TestSignOutReachesEveryApplication(t *testing.T) {
 	address, ended := echo(t)
-	d, second := deployTwo(t, "second.localhost:8080 {\n", "second.localhost:8080 {\n\treverse_proxy /socket "+address+"\n")
+	d, second := deployTwo(t, map[string]string{"ECHO": address}, "second.localhost:8080 {\n", "second.localhost:8080 {\n\treverse_proxy /socket ECHO\n")
 	laptop, phone := browse(t), browse(t)
 	device := d.signInWithPasskey(laptop)
 	laptop.open(d.app + "/")

@@ -25,16 +25,16 @@ func deployBehind(t *testing.T, directive string, edits ...string) (*deployment,
 	f := front{origin: "http://front.localhost:" + port, ask: "127.0.0.1:" + freePort(t), handoff: "127.0.0.1:" + freePort(t)}
 	_, ask, _ := strings.Cut(f.ask, ":")
 	_, handoff, _ := strings.Cut(f.handoff, ":")
-	d := deploy(t, append(edits,
-		"applications http://app.", "applications "+f.origin+" http://app.",
-		"	passwordless_portal\n}\n", "	passwordless_portal\n}\n\nhttp://front.localhost:"+handoff+" {\n	passwordless_guard\n	respond 404\n}\n\nhttp://:"+ask+" {\n	"+directive+"\n}\n",
+	d := deployFilled(t, map[string]string{"FRONT": f.origin, "HANDOFF": handoff, "ASK": ask}, append(edits,
+		"applications http://app.", "applications FRONT http://app.",
+		"	passwordless_portal\n}\n", "	passwordless_portal\n}\n\nhttp://front.localhost:HANDOFF {\n	passwordless_guard\n	respond 404\n}\n\nhttp://:ASK {\n	"+directive+"\n}\n",
 	)...)
 	d.app = f.origin
 	return d, f
 }
 
-// block is the first example of a language in docs/forwardauth.md, with each old text replaced, which must be there.
-func block(t *testing.T, language string, edits ...string) string {
+// block is the first example of a language in docs/forwardauth.md, with words of it replaced.
+func block(t *testing.T, language string, words map[string]string) string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/forwardauth.md")
 	if err != nil {
@@ -44,14 +44,7 @@ func block(t *testing.T, language string, edits ...string) string {
 	if found == nil {
 		t.Fatalf("docs/forwardauth.md has no example in %s", language)
 	}
-	text := string(found[1])
-	for i := 0; i < len(edits); i += 2 {
-		if !strings.Contains(text, edits[i]) {
-			t.Fatalf("the %s example of docs/forwardauth.md no longer contains %q", language, edits[i])
-		}
-		text = strings.ReplaceAll(text, edits[i], edits[i+1])
-	}
-	return text
+	return fill(t, "the "+language+" example of docs/forwardauth.md", string(found[1]), words)
 }
 
 // nginx runs the example of the documentation.
@@ -62,11 +55,11 @@ func nginx(t *testing.T, d *deployment, f front) {
 		t.Fatal("nginx is not installed: run `make test-tools`")
 	}
 	folder := t.TempDir()
-	server := block(t, "nginx",
-		"listen 443 ssl;", "listen "+strings.TrimPrefix(f.origin, "http://front.localhost:")+";",
-		"app.example.com", "front.localhost",
-		"10.0.0.9:9090", f.handoff, "10.0.0.9:9091", f.ask, "10.0.0.7:9000", d.legacy,
-	)
+	server := block(t, "nginx", map[string]string{
+		"listen 443 ssl;": "listen " + strings.TrimPrefix(f.origin, "http://front.localhost:") + ";",
+		"app.example.com": "front.localhost",
+		"10.0.0.9:9090":   f.handoff, "10.0.0.9:9091": f.ask, "10.0.0.7:9000": d.legacy,
+	})
 	config := "daemon off;\npid nginx.pid;\nerror_log error.log;\nworker_processes 1;\nevents {}\nhttp {\naccess_log off;\n"
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		config += name + "_temp_path " + folder + "/" + name + ";\n"

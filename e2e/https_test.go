@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -42,8 +41,6 @@ const (
 // first portal, is the deployment's app.
 type overHTTPS struct {
 	*deployment
-	fill                []string // what stands in the Caddyfile instead of its words in capitals, in pairs
-	edits               []string // what stands there otherwise, too
 	flags               []chromedp.ExecAllocatorOption
 	client              *http.Client
 	attacker, plainHTTP *http.ServeMux // what answers at the attacker's hosts, and on port 80 of every host
@@ -82,12 +79,11 @@ func deployHTTPS(t *testing.T, list string, edits ...string) *overHTTPS {
 		// A browser that tries https by itself would hide whether a site asked for it.
 		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable"),
 	}
-	d.edits = edits
-	d.fill = []string{
-		"HTTPS", port, "ADMIN", d.admin, "INBOX", "localhost:" + inbox, "LEGACY", d.legacy, "FOLDER", folder,
-		"ATTACKER", attacker.Listener.Addr().String(), "FREE", freePort(t), "LIST", list,
-	}
-	d.write(t)
+	d.configuration = configuration{source: "testdata/https.caddyfile", edits: edits, words: map[string]string{
+		"HTTPS": port, "ADMIN": d.admin, "INBOX": "localhost:" + inbox, "LEGACY": d.legacy, "FOLDER": folder,
+		"ATTACKER": attacker.Listener.Addr().String(), "FREE": freePort(t), "LIST": list, "PORTAL": d.portal,
+	}}
+	d.write(t, d.caddyfile)
 	d.startLegacy(t, "-host", "tools.example.test,app.shop.test")
 	d.run(t)
 	t.Cleanup(func() { d.stop(t) })
@@ -96,30 +92,12 @@ func deployHTTPS(t *testing.T, list string, edits ...string) *overHTTPS {
 	return d
 }
 
-// write makes the Caddyfile.
-func (d *overHTTPS) write(t *testing.T) {
-	t.Helper()
-	text, err := os.ReadFile("testdata/https.caddyfile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(d.edits); i += 2 {
-		if !strings.Contains(string(text), d.edits[i]) {
-			t.Fatalf("testdata/https.caddyfile no longer contains %q", d.edits[i])
-		}
-		text = bytes.ReplaceAll(text, []byte(d.edits[i]), []byte(d.edits[i+1]))
-	}
-	filled := strings.NewReplacer(append([]string{"PORTAL", d.portal}, d.fill...)...).Replace(string(text))
-	if err := os.WriteFile(d.caddyfile, []byte(filled), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // move has the portal at another origin from now on.
 func (d *overHTTPS) move(t *testing.T, portal string) {
 	t.Helper()
 	d.portal = portal
-	d.write(t)
+	d.words["PORTAL"] = portal
+	d.write(t, d.caddyfile)
 	d.reload(t)
 }
 

@@ -110,13 +110,16 @@ var connecting = map[string]string{
 	"svg":      `<svg><foreignObject><link rel="preconnect" href="$"></foreignObject></svg>`,
 }
 
+// at names an origin in HTML that has "$" in its place.
+func at(origin, html string) string { return strings.NewReplacer("$", origin).Replace(html) }
+
 // connectors are all of those ways, and one that works only where scripts do not.
 func connectors(origin string) string {
 	all := `<noscript><link rel="preconnect" href="$"></noscript>`
 	for _, html := range connecting {
 		all += html
 	}
-	return strings.ReplaceAll(all, "$", origin)
+	return at(origin, all)
 }
 
 // hostileEffects are what it asks for where nothing holds it.
@@ -129,7 +132,7 @@ var hostileEffects = []string{
 func TestInboxHostileMail(t *testing.T) {
 	b := browse(t)
 	held, heldQuietly := newCanary(t), newCanary(t)
-	mail := strings.ReplaceAll(hostileMail, "$", held.URL) + connectors(heldQuietly.URL) +
+	mail := at(held.URL, hostileMail) + connectors(heldQuietly.URL) +
 		fmt.Sprintf(`<meta http-equiv="refresh" content="0;url=%s/refresh">`, held.URL)
 	inbox := inboxWith(t, mail)
 	// Frames load before anybody opens them.
@@ -161,13 +164,13 @@ func TestInboxHostileMail(t *testing.T) {
 	// The same HTML without the inbox around it does all of this; meanwhile that in the inbox has had its time.
 	open, free := browse(t), newCanary(t)
 	pages := map[string]string{
-		"/":        strings.ReplaceAll(hostileMail, "$", free.URL),
+		"/":        at(free.URL, hostileMail),
 		"/refresh": fmt.Sprintf(`<meta http-equiv="refresh" content="0;url=%s/refresh">`, free.URL),
 	}
 	quiet := make(map[string]*canary)
 	for name, html := range connecting {
 		quiet[name] = newCanary(t)
-		pages["/"+name] = strings.ReplaceAll(html, "$", quiet[name].URL)
+		pages["/"+name] = at(quiet[name].URL, html)
 	}
 	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,20 +20,15 @@ import (
 // beside starts a second node: another Caddy of the same sites, on another address of this machine, with the first one's storage.
 func (d *deployment) beside(t *testing.T) {
 	t.Helper()
-	text, err := os.ReadFile(d.caddyfile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder := t.TempDir()
 	second := *d
 	second.admin = "localhost:" + freePort(t)
 	second.caddyfile, second.log = filepath.Join(folder, "Caddyfile"), filepath.Join(folder, "caddy.log")
 	// The embedded pool is of one process alone; the second node needs its own for the sign-ins that nobody makes there.
-	changed := strings.NewReplacer("default_bind 127.0.0.1", "default_bind 127.0.0.2", d.admin, second.admin,
-		"/data/pool.db", "/data/second.db", strings.TrimPrefix(d.inbox, "http://"), "localhost:"+freePort(t)).Replace(string(text))
-	if err := os.WriteFile(second.caddyfile, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	second.edits = append(slices.Clone(d.edits), "default_bind 127.0.0.1", "default_bind 127.0.0.2", "./data/pool.db", "./data/second.db")
+	second.words = maps.Clone(d.words)
+	second.words["localhost:2019"], second.words["localhost:8025"] = second.admin, "localhost:"+freePort(t)
+	second.write(t, second.caddyfile)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("end of the second node's log:\n%s", tail(second.log))

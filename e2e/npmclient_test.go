@@ -41,13 +41,13 @@ func deployApplication(t *testing.T, options string) *application {
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	origin := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	origin := "http://localhost" + strings.TrimPrefix(server.URL, "http://127.0.0.1")
 	protocol := "localhost:" + freePort(t)
-	d := deploy(t,
-		"\t\t\tinbox ", "\t\t\tprotocol "+protocol+"\n\t\t\tbrowser_client "+origin+options+"\n\t\t\tinbox ",
+	d := deployFilled(t, map[string]string{"PROTOCOL": protocol, "BROWSER": origin},
+		"\t\t\tinbox ", "\t\t\tprotocol PROTOCOL\n\t\t\tbrowser_client BROWSER"+options+"\n\t\t\tinbox ",
 		"\t\tmagic_link\n", "\t\tmagic_link\n\t\tsms_step_up\n",
-		`relying_party localhost "Example"`, `relying_party localhost "Example" http://localhost:8080 `+origin,
-		"\tpasswordless_portal\n", "\tpasswordless_portal {\n\t\tfido2_origins "+origin+"\n\t}\n",
+		`relying_party localhost "Example"`, `relying_party localhost "Example" http://localhost:8080 BROWSER`,
+		"\tpasswordless_portal\n", "\tpasswordless_portal {\n\t\tfido2_origins BROWSER\n\t}\n",
 	)
 	configuration, err := json.Marshal(map[string]any{
 		"cognitoIdpEndpoint": "http://" + protocol + "/", "clientId": d.clientID(t),
@@ -270,7 +270,7 @@ func TestRotationIsNotForTheTypeScriptSample(t *testing.T) {
 func TestForeignScriptsReachNothing(t *testing.T) {
 	a := deployApplication(t, "")
 	b := browse(t)
-	a.open(b, strings.Replace(a.origin, "localhost", "127.0.0.1", 1))
+	a.open(b, "http://127.0.0.1"+strings.TrimPrefix(a.origin, "http://localhost"))
 	fails(b, `requestLink("anna@example.com")`, "TypeError: Failed to fetch")
 	fails(b, "usePasskey()", "TypeError: Failed to fetch")
 }

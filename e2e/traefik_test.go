@@ -29,11 +29,11 @@ func traefik(t *testing.T, d *deployment, f front, more string) {
 		t.Fatal("Traefik is not built: run `go run ./traefik` in e2e")
 	}
 	folder := t.TempDir()
-	example := block(t, "yaml",
-		"      tls: {}\n", "", // the story's origins are http
-		"app.example.com", "front.localhost", "__Host-passwordless_session", "passwordless_session",
-		"10.0.0.9:9090", f.handoff, "10.0.0.9:9091", f.ask, "10.0.0.7:9000", d.legacy,
-	)
+	example := block(t, "yaml", map[string]string{
+		"      tls: {}\n": "", // the story's origins are http
+		"app.example.com": "front.localhost", "__Host-passwordless_session": "passwordless_session",
+		"10.0.0.9:9090": f.handoff, "10.0.0.9:9091": f.ask, "10.0.0.7:9000": d.legacy,
+	})
 	for name, text := range map[string]string{"example.yaml": example, "more.yaml": more} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -45,7 +45,7 @@ func traefik(t *testing.T, d *deployment, f front, more string) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	command := exec.Command(program, "--entryPoints.websecure.address="+strings.Replace(f.origin, "http://front.localhost", "127.0.0.1", 1),
+	command := exec.Command(program, "--entryPoints.websecure.address=127.0.0.1"+strings.TrimPrefix(f.origin, "http://front.localhost"),
 		"--providers.file.directory="+folder, "--providers.file.watch=false", "--global.checkNewVersion=false", "--global.sendAnonymousUsage=false")
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
@@ -133,7 +133,7 @@ func TestTraefik(t *testing.T) {
 
 // Attack: nobody is signed in, and a client has Traefik ask about another request than the one that it would pass on.
 func TestTraefikAsksAboutTheRequestItself(t *testing.T) {
-	d, f := deployBehind(t, strings.Replace(asksTraefik, "127.0.0.1\n", "127.0.0.1\n\t\tbypass /health\n", 1))
+	d, f := deployBehind(t, edit(t, "the directive", asksTraefik, "127.0.0.1\n", "127.0.0.1\n\t\tbypass /health\n"))
 	u := newBeyond(t)
 	traefik(t, d, f, u.config)
 	if response, _ := get(t, d.app+"/health"); response.StatusCode != http.StatusNotFound {

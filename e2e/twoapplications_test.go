@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// deployTwo is the example with a second application on a host of its own, and its origin. Edits change its Caddyfile further.
-func deployTwo(t *testing.T, edits ...string) (d *deployment, second string) {
+// deployTwo is the example with a second application on a host of its own, and its origin. Edits, with words for addresses, change its Caddyfile further.
+func deployTwo(t *testing.T, words map[string]string, edits ...string) (d *deployment, second string) {
 	t.Helper()
-	d = deploy(t, append([]string{
+	d = deployFilled(t, words, append([]string{
 		"applications http://app.localhost:8080\n", "applications http://app.localhost:8080 http://second.localhost:8080\n",
 		"http://app.localhost:8080 {", `http://second.localhost:8080 {
 	passwordless_guard
@@ -17,13 +17,13 @@ func deployTwo(t *testing.T, edits ...string) (d *deployment, second string) {
 
 http://app.localhost:8080 {`,
 	}, edits...)...)
-	return d, strings.Replace(d.app, "app.", "second.", 1)
+	return d, "http://second." + strings.TrimPrefix(d.app, "http://app.")
 }
 
 // Signed in at one application, a person opens the other: no page asks anything, and they stand at the very address, fragment included, which
 // only their browser knows.
 func TestSingleSignOnKeepsTheFragment(t *testing.T) {
-	d, second := deployTwo(t)
+	d, second := deployTwo(t, nil)
 	b := browse(t)
 	b.withoutAutofill()
 	b.open(d.app + "/")
@@ -51,7 +51,7 @@ func TestSingleSignOnKeepsTheFragment(t *testing.T) {
 
 // A step-up at one application counts at the other, which learns of it without a page that asks, and the fragment is there, too.
 func TestStepUpCountsAtTheOtherApplication(t *testing.T) {
-	d, second := deployTwo(t, "\tpasswordless_guard\n", `	passwordless_guard /admin* {
+	d, second := deployTwo(t, nil, "\tpasswordless_guard\n", `	passwordless_guard /admin* {
 		step_up 5m passkey
 	}
 	passwordless_guard
@@ -72,7 +72,7 @@ func TestStepUpCountsAtTheOtherApplication(t *testing.T) {
 // Attack: a link to an application whose fragment looks like what the pages between hand on. It signs nobody in as somebody else, and it
 // changes where the person arrives in nothing but the fragment, which the link's author chooses anyway.
 func TestAttackFragmentOfSingleSignOn(t *testing.T) {
-	d, second := deployTwo(t)
+	d, second := deployTwo(t, nil)
 	b := browse(t)
 	b.withoutAutofill()
 	b.open(d.app + "/")

@@ -76,12 +76,12 @@ func newNodes(t *testing.T) *nodes {
 	application := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Header.Get("X-Passwordless-Email"))
 	})
-	caddyfile := strings.NewReplacer(
+	words := []string{
 		"STORAGE", t.TempDir(), "PORT", n.port, "POOL", pool.UserPoolID(), "CLIENT", pool.ClientID(), "SECRET", pool.ClientSecret(),
 		"COGNITO", cognito, "PASSKEYS", passkeys, "APPLICATION", strings.TrimPrefix(application, "http://"),
-	).Replace(nodeFile)
+	}
 	for _, address := range addresses {
-		n.start(address, strings.Replace(caddyfile, "ADDRESS", address, 1))
+		n.start(address, strings.NewReplacer(append(words, "ADDRESS", address)...).Replace(nodeFile))
 	}
 	return n
 }
