@@ -213,7 +213,9 @@ func (v *portalVisit) reauthenticate(ctx context.Context, s session.Session, sea
 		return proof{}, passkeyFailure(err)
 	}
 	outcome, err := v.rt.config.passkeys.Check(answer, state.Challenge, credential)
-	if err != nil {
+	// A passkey whose backup eligibility changed signs nobody in any more, so its own removal is all that it may confirm.
+	removesItself := eligibilityChanged(err) && state.Purpose == proofDelete && state.Credential == challenge.EncodeBase64(id)
+	if err != nil && !removesItself {
 		return proof{}, passkeyFailure(err)
 	}
 	first, err := v.rt.first(ctx, markChallenge, state.Challenge, reauthenticateLifetime+maxClockSkew)
@@ -223,6 +225,9 @@ func (v *portalVisit) reauthenticate(ctx context.Context, s session.Session, sea
 	if !first {
 		refused.cause = errors.New("the assertion was used before")
 		return proof{}, refused
+	}
+	if removesItself {
+		return state.proof, nil
 	}
 	err = v.rt.credentials.RecordSignIn(ctx, passkey.SignIn{
 		UserHandle: handle, CredentialID: id, SignCount: outcome.SignCount, BackupState: outcome.BackupState,

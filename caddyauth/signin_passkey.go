@@ -196,7 +196,7 @@ func (v *portalVisit) passkeySignIn(ctx context.Context, flow Flow, sealed, raw 
 		}
 		owner = func(id session.Identity) bool { return challenge.UserHandle(id.Username, id.Subject) == handle }
 	} else if tokens, err = v.answerPasskey(ctx, userpool.Challenge{Session: state.Session, Username: state.Username}, answer); err != nil {
-		return "", err
+		return "", v.explainRefusal(ctx, err, answer, state.Challenge)
 	}
 	return v.signIn(ctx, acceptedProof{flow: flow, tokens: tokens, factor: factorOf(answer), owner: owner})
 }
@@ -262,6 +262,34 @@ func (v *portalVisit) answerPasskey(ctx context.Context, started userpool.Challe
 	})
 }
 
+// explainRefusal finds out whether the pool refused an assertion because the passkey's backup eligibility changed, which the
+// pool does not say. Only the holder of the passkey can get this answer: the signature is checked first.
+func (v *portalVisit) explainRefusal(ctx context.Context, refusal error, answer challenge.PasskeyAnswer, expected string) error {
+	if !errors.Is(refusal, userpool.ErrNotAuthorized) {
+		return refusal
+	}
+	handle, err := challenge.DecodeBase64(answer.UserHandle)
+	if err != nil || len(handle) == 0 {
+		return refusal
+	}
+	id, err := challenge.DecodeBase64(answer.CredentialID)
+	if err != nil {
+		return refusal
+	}
+	credential, err := v.rt.credentials.Get(ctx, string(handle), id)
+	if err != nil {
+		return refusal
+	}
+	if _, err := v.rt.config.passkeys.Check(answer, expected, credential); eligibilityChanged(err) {
+		return passkeyFailure(err)
+	}
+	return refusal
+}
+
+func eligibilityChanged(err error) bool {
+	return errors.Is(err, &passkey.Error{Code: passkey.CodeBackupEligibilityChanged})
+}
+
 // factorOf says what a verified assertion proves: WebAuthn Level 3, section 6.1, flags of the authenticator data.
 func factorOf(answer challenge.PasskeyAnswer) session.Factor {
 	const flagsAt, userVerified = 32, 0x04
@@ -278,6 +306,8 @@ func passkeyFailure(err error) error {
 	switch {
 	case errors.Is(err, passkey.ErrUnknownCredential):
 		return failure{status: http.StatusForbidden, code: "unknown_credential", cause: err}
+	case eligibilityChanged(err):
+		return failure{status: http.StatusForbidden, code: passkey.CodeBackupEligibilityChanged, cause: err}
 	case errors.As(err, &refused):
 		return failure{status: http.StatusForbidden, code: "invalid", cause: err}
 	}

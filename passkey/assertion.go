@@ -21,6 +21,7 @@ type Outcome struct {
 // Check verifies one assertion against one credential (WebAuthn Level 3, section 7.2): that it is this credential's and its
 // owner's; type, challenge, origin as one of the credential's own relying party, no foreign frame; RP ID hash, user
 // presence, user verification if required, backup flags, signature, counter. It writes nothing.
+// [CodeBackupEligibilityChanged] is returned only when everything else holds.
 //
 // A missing user handle is accepted, since existing clients leave it out after a user name was given; for a usernameless
 // sign-in the caller found the credential by it. A counter that stands still is accepted for the very challenge that
@@ -53,9 +54,6 @@ func (s Settings) Check(answer challenge.PasskeyAnswer, expectedChallenge string
 	if err := s.checkAuthenticator(authData, rp); err != nil {
 		return Outcome{}, err
 	}
-	if authData.Flags.HasBackupEligible() != c.BackupEligible {
-		return Outcome{}, invalid(errors.New("backup eligibility changed"))
-	}
 	origins, appOrigins := rp.origins()
 	if err := parsed.Verify(expectedChallenge, rp.ID, "", origins, appOrigins, nil,
 		protocol.TopOriginExplicitVerificationMode, false, s.userVerification() == "required", true, key, protocol.SignaturePolicy{}); err != nil {
@@ -65,6 +63,12 @@ func (s Settings) Check(answer challenge.PasskeyAnswer, expectedChallenge string
 		retry := SignIn{Challenge: expectedChallenge}.Retries(c.LastChallenge)
 		if !retry || authData.Counter != c.SignCount {
 			return Outcome{}, invalid(ErrCounter)
+		}
+	}
+	if authData.Flags.HasBackupEligible() != c.BackupEligible { // last, so that only the passkey's holder learns of it
+		return Outcome{}, &Error{
+			Code: CodeBackupEligibilityChanged, Message: "Invalid body",
+			cause: errors.New("backup eligibility changed: the passkey has to be removed and added again"),
 		}
 	}
 	return Outcome{

@@ -38,7 +38,11 @@ func TestAssertionAttacks(t *testing.T) {
 		{"missing UP", without(passkeytest.FlagUserPresent), passkey.CodeInvalid},
 		{"missing UV", without(passkeytest.FlagUserVerified), passkey.CodeUserNotVerified},
 		{"BS without BE", without(passkeytest.FlagBackupEligible), passkey.CodeInvalid},
-		{"BE changed", without(passkeytest.FlagBackupEligible | passkeytest.FlagBackupState), passkey.CodeInvalid},
+		{"BE changed", without(passkeytest.FlagBackupEligible | passkeytest.FlagBackupState), passkey.CodeBackupEligibilityChanged},
+		{"BE changed by somebody without the key", func(c *passkeytest.Ceremony) {
+			c.Flags &^= passkeytest.FlagBackupEligible | passkeytest.FlagBackupState
+			c.Signature = func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
+		}, passkey.CodeInvalid},
 		{"user handle of another", func(c *passkeytest.Ceremony) { c.UserHandle = "mallory" }, passkey.CodeInvalid},
 		{"user handle that our own begins with", func(c *passkeytest.Ceremony) { c.UserHandle = alice.Handle[:35] }, passkey.CodeInvalid},
 		{"oversized user handle", func(c *passkeytest.Ceremony) { c.UserHandle = strings.Repeat("x", 65) }, passkey.CodeInvalid},

@@ -26,8 +26,6 @@ const (
 	MaxCredentialID = 759
 	maxUserHandle   = 64
 	maxFriendlyName = 256 // characters
-	maxTransports   = 16
-	maxTransport    = 32
 )
 
 // clientData is clientDataJSON, read strictly.

@@ -20,6 +20,10 @@ const (
 	CodeAlreadyRegistered = "already_registered"
 	CodeUnknownCredential = "unknown_credential"
 	CodeInvalid           = "invalid"
+
+	// CodeBackupEligibilityChanged says that an assertion is right in all else, but the provider has begun or stopped to sync
+	// the passkey (WebAuthn Level 3, section 7.2, step 21). Its owner has to remove the passkey and add it again.
+	CodeBackupEligibilityChanged = "backup_eligibility_changed"
 )
 
 // Error is an error that the caller of the FIDO2 API can mend and may see: Message is the text that existing browser clients

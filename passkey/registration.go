@@ -20,10 +20,10 @@ import (
 
 // Attestation is what a browser sends to complete a registration.
 type Attestation struct {
-	AttestationObjectB64 string   `json:"attestationObjectB64"`
-	ClientDataJSONB64    string   `json:"clientDataJSON_B64"`
-	FriendlyName         string   `json:"friendlyName"` // at most 256 characters; "" means the provider's name, or "Passkey"
-	Transports           []string `json:"transports,omitempty"`
+	AttestationObjectB64 string     `json:"attestationObjectB64"`
+	ClientDataJSONB64    string     `json:"clientDataJSON_B64"`
+	FriendlyName         string     `json:"friendlyName"` // at most 256 characters; "" means the provider's name, or "Passkey"
+	Transports           Transports `json:"transports,omitempty"`
 }
 
 // StartRegistration makes the options for a new passkey, and remembers their challenge. Passkeys that the user already has
@@ -61,12 +61,12 @@ func (c *Ceremonies) StartRegistration(ctx context.Context, u User, rpID string)
 // FinishRegistration verifies an answer to StartRegistration (WebAuthn Level 3, section 7.1), and stores the passkey. The
 // challenge is used up by the attempt, whatever comes of it.
 //
-// Attestation "none" accepts no statement, and the self attestation that a client may leave in place for an authenticator
-// without AAGUID (section 5.1.3); both say nothing about the authenticator. With "direct" a statement may also be of any
+// With attestation "none" a statement is ignored: some password managers send one unasked, and front ends can ask for one
+// themselves. The passkey is stored as unattested and its AAGUID stays a claim. With "direct" a statement may be of any
 // format that go-webauthn verifies, for Apple's and Android's up to the vendor's root. Which authenticator it is stays a
 // claim unless [Settings].TrustAnchors are given: then every statement must lead to one of them.
 func (c *Ceremonies) FinishRegistration(ctx context.Context, u User, a Attestation) (Credential, error) {
-	object, data, err := parseAttestation(a)
+	object, data, err := c.Settings.parseAttestation(a)
 	if err != nil {
 		return Credential{}, invalid(err)
 	}
@@ -89,9 +89,7 @@ func (c *Ceremonies) FinishRegistration(ctx context.Context, u User, a Attestati
 	if cred.FriendlyName == "" {
 		cred.FriendlyName = orDefault(ProviderName(cred.AAGUID), "Passkey")
 	}
-	if len(a.Transports) > 0 {
-		cred.Transports = slices.Clone(a.Transports)
-	}
+	cred.Transports = a.Transports.known()
 	cred.CreatedAt = c.now().UTC().Truncate(time.Millisecond)
 	if err := c.Store.Add(ctx, cred); errors.Is(err, ErrCredentialExists) {
 		return Credential{}, &Error{
@@ -116,9 +114,6 @@ func (c *Ceremonies) verifyRegistration(o CreationOptions, u User, object *proto
 	}
 	if err := c.Settings.checkAuthenticator(object.AuthData, rp); err != nil {
 		return Credential{}, err
-	}
-	if err := c.Settings.checkConveyance(object); err != nil {
-		return Credential{}, invalid(err)
 	}
 	if err := c.Settings.checkProvider([16]byte(object.AuthData.AttData.AAGUID)); err != nil {
 		return Credential{}, err
@@ -162,30 +157,12 @@ func (c *Ceremonies) verifyRegistration(o CreationOptions, u User, object *proto
 	}, nil
 }
 
-// checkConveyance refuses statements that were not asked for: their parsers see no bytes of a client that disobeys.
-func (s Settings) checkConveyance(object *protocol.AttestationObject) error {
-	if s.attestation() == "direct" {
-		return nil
-	}
-	switch protocol.AttestationFormat(object.Format) {
-	case protocol.AttestationFormatNone:
-		return nil
-	case protocol.AttestationFormatPacked:
-		if _, certified := object.AttStatement["x5c"]; !certified && [16]byte(object.AuthData.AttData.AAGUID) == [16]byte{} {
-			return nil
-		}
-	}
-	return fmt.Errorf("an attestation statement %q came although none was asked for", printable(object.Format))
-}
-
-func parseAttestation(a Attestation) (*protocol.AttestationObject, clientData, error) {
+func (s Settings) parseAttestation(a Attestation) (*protocol.AttestationObject, clientData, error) {
 	switch {
 	case utf8.RuneCountInString(a.FriendlyName) > maxFriendlyName:
 		return nil, clientData{}, fmt.Errorf("the friendly name has over %d characters", maxFriendlyName)
 	case !utf8.ValidString(a.FriendlyName) || strings.ContainsFunc(a.FriendlyName, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return nil, clientData{}, errors.New("the friendly name has control characters")
-	case len(a.Transports) > maxTransports || slices.ContainsFunc(a.Transports, func(t string) bool { return t == "" || len(t) > maxTransport }):
-		return nil, clientData{}, errors.New("the transports are too many or too long")
 	}
 	data, err := parseClientData(a.ClientDataJSONB64)
 	if err != nil {
@@ -195,8 +172,8 @@ func parseAttestation(a Attestation) (*protocol.AttestationObject, clientData, e
 	if err != nil {
 		return nil, clientData{}, fmt.Errorf("attestation object: %w", err)
 	}
-	object := new(protocol.AttestationObject)
-	if err := webauthncbor.Unmarshal(raw, object); err != nil {
+	object, err := s.parseAttestationObject(raw)
+	if err != nil {
 		return nil, clientData{}, fmt.Errorf("reading the attestation object: %w", err)
 	}
 	if err := object.AuthData.Unmarshal(object.RawAuthData); err != nil {
@@ -206,4 +183,26 @@ func parseAttestation(a Attestation) (*protocol.AttestationObject, clientData, e
 		return nil, clientData{}, errors.New("the authenticator data has no credential")
 	}
 	return object, data, nil
+}
+
+// parseAttestationObject leaves an unrequested statement undecoded, so no parser of statements sees it, and returns an object
+// without attestation (WebAuthn Level 3, section 8.7).
+func (s Settings) parseAttestationObject(raw []byte) (*protocol.AttestationObject, error) {
+	object := new(protocol.AttestationObject)
+	if s.attestation() == "direct" {
+		return object, webauthncbor.Unmarshal(raw, object)
+	}
+	var outer struct {
+		AuthData  []byte                  `json:"authData"`
+		Format    string                  `json:"fmt"`
+		Statement webauthncbor.RawMessage `json:"attStmt"`
+	}
+	if err := webauthncbor.Unmarshal(raw, &outer); err != nil {
+		return nil, err
+	}
+	if outer.Format == "" || len(outer.Statement) == 0 {
+		return nil, errors.New("fmt or attStmt is missing")
+	}
+	object.RawAuthData, object.Format = outer.AuthData, string(protocol.AttestationFormatNone)
+	return object, nil
 }
