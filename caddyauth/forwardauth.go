@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,7 +22,9 @@ func init() {
 // proxy asks about each request; 200 lets it pass, and everything else is for the proxy to show to the client. The answer
 // always carries every header that the guard may set, even empty, for the proxy to put in place of what the client sent:
 // X-Passwordless-User, X-Passwordless-Email, X-Passwordless-Groups, the configured ones, Cookie without our cookies, Authorization,
-// X-Original-Url and X-Rewrite-Url; and X-Passwordless-Transaction where a `step_up` is for each transaction.
+// X-Original-Url and X-Rewrite-Url; and X-Passwordless-Transaction where a `step_up` is for each transaction. X-Passwordless-Answer is "allow"
+// in this answer and missing from all others: the proxy must require it where it can, for Caddy answers an empty 200 itself where no route
+// matches. A listener on which that can happen beside this handler is refused when the configuration is loaded.
 //
 // Which request is asked about is said by one family of headers, which the proxy must set itself. A header of it that is missing
 // or comes twice, and a peer that is not trusted, get 403. The addresses below the portal's path on an application's host
@@ -70,6 +73,9 @@ func (f *ForwardAuth) Provision(ctx caddy.Context) error {
 	if err := f.prepare(); err != nil {
 		return fmt.Errorf("passwordless_forward_auth: %w", err)
 	}
+	if err := checkListeners(httpApp(ctx), ctx.Logger()); err != nil {
+		return fmt.Errorf("passwordless_forward_auth: %w", err)
+	}
 	return f.Guard.Provision(ctx)
 }
 
@@ -116,13 +122,12 @@ func parsePrefix(s string) (netip.Prefix, error) {
 
 // ServeHTTP answers the proxy.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	w.Header().Del(headerAnswer)
+	answer := &forwardAnswer{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, proxy: f.Proxy}
 	rt, err := f.app.realm(f.realmName())
 	if err != nil {
-		w.Header().Set("Retry-After", "5")
-		w.Header().Set("Cache-Control", "no-store")
-		return caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("realm %q is not open: %w", f.realmName(), err))
+		return f.unavailable(answer, fmt.Errorf("realm %q is not open: %w", f.realmName(), err))
 	}
-	answer := &forwardAnswer{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, proxy: f.Proxy}
 	asked, err := f.asked(r)
 	if err == nil {
 		err = f.answerable(asked, rt)
@@ -131,12 +136,35 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 		f.logger.Error("refused a forward-auth request", zap.String("remote", r.RemoteAddr), zap.Error(err))
 		return answer.deny()
 	}
-	return f.Guard.ServeHTTP(answer, asked, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+	err = f.Guard.ServeHTTP(answer, asked, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		f.tell(w.Header(), r.Header)
+		w.Header().Set(headerAnswer, "allow")
 		answer.allowed = true
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}))
+	if err != nil {
+		return f.unavailable(answer, err)
+	}
+	return nil
+}
+
+// headerAnswer is in no answer but this handler's consent.
+const headerAnswer = "X-Passwordless-Answer"
+
+// unavailable answers errors here: the site's routes for errors (handle_errors) may answer 200, which would mean consent.
+func (f *ForwardAuth) unavailable(answer *forwardAnswer, err error) error {
+	f.logger.Error("a forward-auth request could not be answered", zap.Error(err))
+	if answer.wrote {
+		return nil
+	}
+	h := answer.Header()
+	h.Set("Retry-After", strconv.Itoa(retryAfter))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	answer.WriteHeader(http.StatusServiceUnavailable)
+	_, err = fmt.Fprintln(answer, "Sign-in is not available right now. Try again in a moment.")
+	return err
 }
 
 // answerable refuses what must not pass although the guard would let it: on this way its own addresses cannot be served, and

@@ -1,7 +1,6 @@
 package caddyauth
 
 import (
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -258,15 +257,45 @@ func FuzzForwardedRequest(f *testing.F) {
 	})
 }
 
-// A realm that cannot open lets nobody through.
-func TestForwardAuthWithoutRealm(t *testing.T) {
+// A realm that cannot open lets nobody through. The answer is written here: an error would go to the site's handle_errors, whose 200 would
+// mean consent.
+func TestAttackForwardAuthWithoutRealm(t *testing.T) {
 	g := newGuarded(t)
 	f := g.forwardAuth(ForwardAuth{Proxy: proxyTraefik})
 	g.app.closed = true
-	w := httptest.NewRecorder()
-	err := f.ServeHTTP(w, caddyhttp.PrepareRequest(ask(proxyTraefik, script(appOrigin+"/")), caddy.NewReplacer(), w, nil), nil)
-	var answer caddyhttp.HandlerError
-	if !errors.As(err, &answer) || answer.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("%v", err)
+	w := g.answer(f, ask(proxyTraefik, script(appOrigin+"/")))
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || w.Header().Get(headerAnswer) != "" {
+		t.Errorf("%d %v", w.Code, w.Header())
 	}
+}
+
+// Proxies require the marker, so nothing but consent may have it: neither a refusal nor what somebody put there before.
+func TestAttackForwardAuthMarker(t *testing.T) {
+	proxies(t, func(t *testing.T, config ForwardAuth) {
+		g := newGuarded(t)
+		_, cookie := g.signIn("alice", appOrigin)
+		f := g.forwardAuth(config)
+		answer := func(client *http.Request) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			w.Header().Set("X-Passwordless-Answer", "allow") // by `header` before
+			r := caddyhttp.PrepareRequest(ask(config.Proxy, client), caddy.NewReplacer(), w, nil)
+			if err := f.ServeHTTP(w, r, nil); err != nil {
+				t.Fatal(err)
+			}
+			return w
+		}
+		if w := answer(script(appOrigin+"/", cookie)); w.Code != http.StatusOK || w.Header().Get("X-Passwordless-Answer") != "allow" {
+			t.Errorf("allowed: %d %v", w.Code, w.Header())
+		}
+		forged := script(appOrigin+"/", cookie)
+		forged.Header.Set("X-Passwordless-Answer", "allow")
+		for name, client := range map[string]*http.Request{
+			"without session": script(appOrigin + "/"), "navigation": navigation(appOrigin + "/"), "foreign host": script("https://evil.example/", cookie),
+			"own page": script(appOrigin+"/auth/handoff", cookie), "client's marker": forged,
+		} {
+			if w := answer(client); w.Code == http.StatusOK || len(w.Header().Values("X-Passwordless-Answer")) != 0 {
+				t.Errorf("%s: %d %v", name, w.Code, w.Header())
+			}
+		}
+	})
 }

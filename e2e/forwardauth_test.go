@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,24 +29,71 @@ func deployBehind(t *testing.T, directive string, edits ...string) (*deployment,
 	_, handoff, _ := strings.Cut(f.handoff, ":")
 	d := deployFilled(t, map[string]string{"FRONT": f.origin, "HANDOFF": handoff, "ASK": ask}, append(edits,
 		"applications http://app.", "applications FRONT http://app.",
-		"	passwordless_portal\n}\n", "	passwordless_portal\n}\n\nhttp://front.localhost:HANDOFF {\n	passwordless_guard\n	respond 404\n}\n\nhttp://:ASK {\n	"+directive+"\n}\n",
+		"	passwordless_portal\n}\n", "	passwordless_portal\n}\n\nhttp://front.localhost:HANDOFF {\n	passwordless_guard\n	respond 404\n}\n\nhttp://:ASK {\n	"+directive+"\n	respond 403\n}\n",
 	)...)
 	d.app = f.origin
 	return d, f
 }
 
-// block is the first example of a language in docs/forwardauth.md, with words of it replaced.
-func block(t *testing.T, language string, words map[string]string) string {
+// block is the first example of a section of docs/forwardauth.md, with words of it replaced.
+func block(t *testing.T, section string, words map[string]string) string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/forwardauth.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindSubmatch(page)
+	found := regexp.MustCompile("(?s)\n## " + section + "\n.*?```[a-z]+\n(.*?)```").FindSubmatch(page)
 	if found == nil {
-		t.Fatalf("docs/forwardauth.md has no example in %s", language)
+		t.Fatalf("docs/forwardauth.md has no example for %s", section)
 	}
-	return fill(t, "the "+language+" example of docs/forwardauth.md", string(found[1]), words)
+	return fill(t, "the example for "+section+" in docs/forwardauth.md", string(found[1]), words)
+}
+
+// caddyFront runs the example of the documentation: another Caddy before ours.
+func caddyFront(t *testing.T, d *deployment, f front) {
+	t.Helper()
+	config := "{\n\tadmin off\n\tpersist_config off\n\tauto_https off\n}\n" + block(t, "Caddy", map[string]string{
+		"https://app.example.com": f.origin, "10.0.0.9:9090": f.handoff, "10.0.0.9:9091": f.ask, "10.0.0.7:9000": d.legacy,
+	})
+	folder := t.TempDir()
+	path, logPath := filepath.Join(folder, "Caddyfile"), filepath.Join(folder, "log")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(logPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	command := exec.Command("../bin/caddy", "run", "--config", path)
+	command.Stdout, command.Stderr = log, log
+	command.Env = append(os.Environ(), "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+		if t.Failed() {
+			t.Logf("the Caddy in front says:\n%s", tail(logPath))
+		}
+	})
+	waitForHTTP(t, f.origin+"/auth/sign-out", nil)
+}
+
+func TestCaddyInFront(t *testing.T) {
+	d, f := deployBehind(t, "passwordless_forward_auth traefik {\n		trusted_proxies 127.0.0.1\n	}")
+	caddyFront(t, d, f)
+	storyBehind(t, d)
+	foreignQuestions(t, d)
+}
+
+// Attack: as with nginx, somebody else agrees.
+func TestAttackCaddyInFrontAsksSomebodyElse(t *testing.T) {
+	d, f := deployBehind(t, "passwordless_forward_auth traefik {\n		trusted_proxies 127.0.0.1\n	}")
+	f.ask = agreeing(t)
+	caddyFront(t, d, f)
+	agreedByNobody(t, d)
 }
 
 // nginx runs the example of the documentation.
@@ -93,6 +142,63 @@ func TestNginx(t *testing.T) {
 	d, f := deployBehind(t, "passwordless_forward_auth nginx {\n		trusted_proxies 127.0.0.1\n	}")
 	nginx(t, d, f)
 	storyBehind(t, d)
+	foreignQuestions(t, d)
+}
+
+// Attack: without a session, a client asks the proxy with hosts and paths that no route of Caddy's knows, hoping for its empty 200.
+func foreignQuestions(t *testing.T, d *deployment) {
+	t.Helper()
+	for _, host := range []string{"evil.example", "127.0.0.1", "localhost", "FRONT.localhost", "front.localhost.", "app.localhost", strings.TrimPrefix(d.portal, "http://"), "front.localhost:1"} {
+		for _, path := range []string{"/", "/admin/secret", "/.passwordless", "/fresh", "/auth", "/x?y=/auth/handoff", "/health"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.app+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = host
+			r.Header.Set("Accept", "text/html")
+			response, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(response.Body)
+			if closed := response.Body.Close(); err != nil || closed != nil {
+				t.Fatal(err, closed)
+			}
+			if response.StatusCode < 300 && len(body) > 0 { // a Caddy in front says an empty 200 itself to hosts that it does not know
+				t.Errorf("%s%s: %s %.200s", host, path, response.Status, body)
+			}
+		}
+	}
+}
+
+// Attack: the site that nginx asks is not the one with passwordless_forward_auth, so that Caddy agrees to everything. nginx misses the marker.
+func TestAttackNginxAsksSomebodyElse(t *testing.T) {
+	d, f := deployBehind(t, "passwordless_forward_auth nginx {\n		trusted_proxies 127.0.0.1\n	}")
+	f.ask = agreeing(t)
+	nginx(t, d, f)
+	agreedByNobody(t, d)
+}
+
+// agreeing answers every question with a 200, and some with almost the right marker.
+func agreeing(t *testing.T) (address string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Passwordless-User", "anybody")
+		if strings.Contains(r.Header.Get("X-Original-Url")+r.Header.Get("X-Forwarded-Uri"), "almost") {
+			w.Header().Set("X-Passwordless-Answer", "allowed")
+		}
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://")
+}
+
+func agreedByNobody(t *testing.T, d *deployment) {
+	t.Helper()
+	for _, path := range []string{"/", "/admin", "/almost", "/x?y=z"} {
+		if response, body := get(t, d.app+path); response.StatusCode != http.StatusForbidden || strings.Contains(body, "anybody") {
+			t.Errorf("%s: %s %.200s", path, response.Status, body)
+		}
+	}
 }
 
 // storyBehind is what a person and an attacker do before an application behind any proxy.

@@ -29,7 +29,7 @@ func traefik(t *testing.T, d *deployment, f front, more string) {
 		t.Fatal("Traefik is not built: run `go run ./traefik` in e2e")
 	}
 	folder := t.TempDir()
-	example := block(t, "yaml", map[string]string{
+	example := block(t, "Traefik", map[string]string{
 		"      tls: {}\n": "", // the story's origins are http
 		"app.example.com": "front.localhost", "__Host-passwordless_session": "passwordless_session",
 		"10.0.0.9:9090": f.handoff, "10.0.0.9:9091": f.ask, "10.0.0.7:9000": d.legacy,
@@ -129,6 +129,7 @@ func TestTraefik(t *testing.T) {
 	d, f := deployBehind(t, asksTraefik)
 	traefik(t, d, f, "")
 	storyBehind(t, d)
+	foreignQuestions(t, d)
 }
 
 // Attack: nobody is signed in, and a client has Traefik ask about another request than the one that it would pass on.
