@@ -44,7 +44,7 @@ func TestChangedPasskeyCanBeReplaced(t *testing.T) {
 		}
 	}
 	code := b.prove(device, proofDelete, id)
-	if w := b.call("/auth/fido2/authenticators/delete", map[string]string{"credentialId": id}, proofHeader, code); w.Code != http.StatusNoContent {
+	if w := b.call("/auth/fido2/authenticators/delete", map[string]string{"credentialId": id, "proof": code}); w.Code != http.StatusNoContent {
 		t.Fatalf("removing the changed passkey: %d %s", w.Code, w.Body)
 	}
 	if own, err := p.store.List(t.Context(), annaSub, ""); err != nil || len(own) != 1 {
