@@ -1,5 +1,5 @@
 // The account page: passkeys are added, renamed and deleted here.
-import { attestationOf, creationOptions, signal, supported } from "./ceremony.js";
+import { attestationOf, creationOptions, idOf, signal, supported } from "./ceremony.js";
 import { encode } from "./base64url.js";
 import { prove } from "./prove.js";
 import { busy, byId, call, say, tell, texts } from "./page.js";
@@ -22,8 +22,8 @@ async function add() {
 		try {
 			added = await call(`${fido2}register-authenticator/complete`, attestationOf(credential));
 		} catch (error) {
-			// Only a clear refusal: after a broken connection it may well be registered.
-			if (error.code === "invalid") await signal("UnknownCredential", { rpId, credentialId: encode(credential.rawId) });
+			// Not after a broken connection: it may well be registered then.
+			if (!error.code || error.code === "invalid") await forgetUnlisted(idOf(credential));
 			throw error;
 		}
 		const row = rowOf(added);
@@ -34,6 +34,20 @@ async function add() {
 	} catch (error) {
 		tell(error);
 	}
+}
+
+// forgetUnlisted tells the password manager of a new passkey that the server does not have. Without the passkey's ID, the list of
+// those that are accepted has to do.
+async function forgetUnlisted(credentialId) {
+	let authenticators;
+	try {
+		({ authenticators } = await call(`${fido2}authenticators/list?rpId=${encodeURIComponent(rpId)}`));
+	} catch {
+		return; // the person is told of the first error
+	}
+	const known = authenticators.map((authenticator) => authenticator.credentialId);
+	if (!credentialId) return texts.handle && signal("AllAcceptedCredentials", { rpId, userId, allAcceptedCredentialIds: known });
+	if (!known.includes(credentialId)) await signal("UnknownCredential", { rpId, credentialId });
 }
 
 function rowOf({ credentialId, friendlyName, createdAt, flagBackupEligibility }) {

@@ -1,5 +1,5 @@
 // WebAuthn options and answers in the portal's JSON.
-import { decode, encode } from "./base64url.js";
+import { decode, encodeAny } from "./base64url.js";
 
 export const supported = () => Boolean(window.PublicKeyCredential && navigator.credentials?.get);
 
@@ -22,25 +22,79 @@ export function creationOptions(json) {
 	};
 }
 
+// Unreadable says that the browser answered, but not with a passkey. The page has a text for it.
+class Unreadable extends Error {
+	name = "UnreadableError";
+}
+
+// Extensions of password managers replace what the browser gives, some of them incompletely: members throw, are missing, or are of
+// another type. read takes a member of the answer, or of its toJSON form.
+function read(credential, name) {
+	const attempts = [() => credential.response[name], () => credential.toJSON().response[name]];
+	if (name === "rawId") attempts.splice(0, 2, () => credential.rawId, () => credential.id, () => credential.toJSON().id);
+	for (const attempt of attempts) {
+		try {
+			const text = encodeAny(attempt());
+			if (text) return text;
+		} catch {
+			// The next form may be whole.
+		}
+	}
+	return undefined;
+}
+
+function required(credential, name) {
+	if (!credential) throw new DOMException("no credential", "NotAllowedError");
+	const text = read(credential, name);
+	if (!text) throw new Unreadable(`${name} cannot be read`);
+	return text;
+}
+
+// idOf is a credential's ID in base64url, or undefined.
+export const idOf = (credential) => read(credential, "rawId");
+
+// getCredential asks for an assertion. A password manager may still hold an aborted autofill request for a moment, and the browser
+// refuses a second one meanwhile.
+export async function getCredential(options) {
+	for (let tries = 4; ; tries--) {
+		try {
+			return await navigator.credentials.get(options);
+		} catch (error) {
+			if (error?.name !== "OperationError" || tries === 0) throw error;
+			await new Promise((resolve) => setTimeout(resolve, 250));
+		}
+	}
+}
+
 // assertionOf is the answer to a sign-in or to a re-authentication.
-export function assertionOf({ rawId, response }) {
+export function assertionOf(credential) {
 	const answer = {
-		credentialIdB64: encode(rawId),
-		authenticatorDataB64: encode(response.authenticatorData),
-		clientDataJSON_B64: encode(response.clientDataJSON),
-		signatureB64: encode(response.signature),
+		credentialIdB64: required(credential, "rawId"),
+		authenticatorDataB64: required(credential, "authenticatorData"),
+		clientDataJSON_B64: required(credential, "clientDataJSON"),
+		signatureB64: required(credential, "signature"),
 	};
-	if (response.userHandle?.byteLength) answer.userHandleB64 = encode(response.userHandle);
+	const userHandle = read(credential, "userHandle");
+	if (userHandle) answer.userHandleB64 = userHandle;
 	return answer;
 }
 
 // attestationOf is the answer to a registration.
-export function attestationOf({ response }) {
+export function attestationOf(credential) {
 	return {
-		attestationObjectB64: encode(response.attestationObject),
-		clientDataJSON_B64: encode(response.clientDataJSON),
-		transports: response.getTransports?.() ?? [],
+		attestationObjectB64: required(credential, "attestationObject"),
+		clientDataJSON_B64: required(credential, "clientDataJSON"),
+		transports: transportsOf(credential),
 	};
+}
+
+// transportsOf is a hint, so a browser or extension that cannot say takes nothing away.
+function transportsOf(credential) {
+	try {
+		return [...credential.response.getTransports()].filter((transport) => typeof transport === "string");
+	} catch {
+		return [];
+	}
 }
 
 // signal tells the password manager about passkeys (WebAuthn Level 3, section 5.1.10). It is only ever a hint.

@@ -39,6 +39,8 @@ function failureOf(error) {
 		case "NotSupportedError":
 		case "SecurityError":
 			return new Failure("unsupported");
+		case "UnreadableError":
+			return new Failure("passkey_unreadable");
 	}
 	return new Failure("internal");
 }

@@ -1,5 +1,5 @@
 // Proving once more who one is, before the account changes.
-import { assertionOf, requestOptions } from "./ceremony.js";
+import { assertionOf, getCredential, requestOptions } from "./ceremony.js";
 import { base, call } from "./page.js";
 
 // prove re-authenticates for one change: by passkey, or at once after a fresh sign-in without one. It returns what goes along
@@ -7,7 +7,7 @@ import { base, call } from "./page.js";
 export async function prove(purpose, credentialId) {
 	const asked = await call(`${base}reauthenticate/options`, { purpose, credentialId });
 	if (asked.fresh) return { proof: asked.proof };
-	const credential = await navigator.credentials.get({ publicKey: requestOptions(asked.publicKey) });
+	const credential = await getCredential({ publicKey: requestOptions(asked.publicKey) });
 	const { proof } = await call(`${base}reauthenticate`, { state: asked.state, answer: assertionOf(credential) });
 	return { proof };
 }

@@ -1,5 +1,5 @@
 // Sign-in: passkeys in the e-mail field's autofill, by button, or a link by mail.
-import { assertionOf, requestOptions, signal, supported } from "./ceremony.js";
+import { assertionOf, getCredential, requestOptions, signal, supported } from "./ceremony.js";
 import { base, busy, byId, call, Failure, say, tell, texts } from "./page.js";
 
 const renewAfter = 10 * 60 * 1000; // ms; the portal's seal on a challenge lasts longer
@@ -94,7 +94,7 @@ async function withButton() {
 	const address = email.value.trim() && email.checkValidity() ? email.value.trim() : "";
 	try {
 		const used = await challenge(false, address);
-		const credential = await navigator.credentials.get({ publicKey: requestOptions(used.options) });
+		const credential = await getCredential({ publicKey: requestOptions(used.options) });
 		await signIn(credential, used);
 	} catch (error) {
 		if (tell(error).code === "expired_flow") return window.location.reload(); // comes with a new flow and says why

@@ -1,5 +1,5 @@
 // Step-up: a passkey, or a code by SMS. A link by mail is a plain form.
-import { assertionOf, requestOptions, signal, supported } from "./ceremony.js";
+import { assertionOf, getCredential, requestOptions, signal, supported } from "./ceremony.js";
 import { base, busy, byId, call, say, tell, texts } from "./page.js";
 
 const flow = texts.flow;
@@ -10,7 +10,7 @@ async function withPasskey() {
 	say("");
 	try {
 		const asked = await call(`${base}step-up/passkey/options`, { flow });
-		const credential = await navigator.credentials.get({ publicKey: requestOptions(asked.publicKey) });
+		const credential = await getCredential({ publicKey: requestOptions(asked.publicKey) });
 		const answer = assertionOf(credential);
 		try {
 			go(await call(`${base}step-up/passkey`, { flow, fragment: fragment(), state: asked.state, answer }));
