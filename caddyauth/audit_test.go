@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
@@ -125,8 +126,12 @@ func TestAccessDeniedIsRecorded(t *testing.T) {
 // Tokens are refreshed for whoever waits, so the line names the person alone.
 func TestRefreshIsRecorded(t *testing.T) {
 	p := newPortal(t)
+	b := p.browser()
+	s := b.signInByLink(anna)
 	p.rt.pool = renewing{p.pool}
-	if _, err := (poolRefresher{p.rt}).Refresh(t.Context(), "a refresh token"); err != nil {
+	p.rt.sessions.Refresher, p.rt.sessions.Traded = poolRefresher{p.rt}, p.rt.traded
+	p.clock.Advance(time.Hour)
+	if _, err := p.rt.sessions.Refresh(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	lines := p.logs.FilterMessage("refreshed").All()

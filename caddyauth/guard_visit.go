@@ -1,10 +1,8 @@
 package caddyauth
 
 import (
-	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -13,9 +11,6 @@ import (
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
 )
-
-// refreshTimeout bounds a refresh within a request; the user pool answers in well under a second.
-const refreshTimeout = 10 * time.Second
 
 // visit is what the guards of one realm know of one request. The first guard makes it; the others find it in the request's
 // variables, so that the session is opened, the headers are set and the cookies are taken off exactly once.
@@ -167,9 +162,9 @@ func (v *visit) inspect(r *http.Request) (changed bool, refused *refusal) {
 		return false, refusalOf(err)
 	}
 	if v.rt.sessions.NeedsRefresh(s) {
-		refreshed, refused := v.refresh(r.Context(), s)
-		if refused != nil {
-			return false, refused
+		refreshed, err := v.rt.sessions.Refresh(r.Context(), s)
+		if err != nil {
+			return false, refusalOf(err)
 		}
 		changed = refreshed.Generation != s.Generation
 		s = refreshed
@@ -184,27 +179,6 @@ func (v *visit) inspect(r *http.Request) (changed bool, refused *refusal) {
 	}
 	v.session = s
 	return changed, nil
-}
-
-// refresh trades the refresh token for new tokens. The request may be gone before the others that wait for the same refresh,
-// so its cancellation does not reach it. While the user pool cannot be asked, the session lives as long as its access token.
-func (v *visit) refresh(ctx context.Context, s session.Session) (session.Session, *refusal) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
-	defer cancel()
-	refreshed, err := v.rt.sessions.Refresh(ctx, s)
-	switch {
-	case err == nil:
-		return refreshed, nil
-	case errors.Is(err, session.ErrRefused), errors.Is(err, session.ErrDenied) && !errors.Is(err, session.ErrUnavailable),
-		errors.Is(err, session.ErrExpired), errors.Is(err, session.ErrInvalid):
-		v.rt.record(happenedRefresh, "refused", append(whoIs(s), zap.String("application", v.origin))...)
-		return session.Session{}, &refusal{status: http.StatusUnauthorized, reason: "refresh_refused", detail: "your session has ended; sign in again"}
-	case v.rt.now().Before(s.AccessExpires):
-		v.logger.Warn("could not refresh a session; it is served until its access token expires", zap.Error(err))
-		return s, nil
-	}
-	v.logger.Error("could not refresh a session and its access token has expired", zap.Error(err))
-	return session.Session{}, &refusal{status: http.StatusServiceUnavailable, reason: "unavailable", detail: "the sign-in service cannot be reached"}
 }
 
 // setCookie sends the session's cookie again. A session that no longer fits keeps its old cookie.
@@ -223,6 +197,12 @@ func refusalOf(err error) *refusal {
 	switch {
 	case errors.Is(err, session.ErrUnavailable):
 		return &refusal{status: http.StatusServiceUnavailable, reason: "unavailable", detail: "sessions cannot be checked now"}
+	case errors.Is(err, session.ErrRefused):
+		return &refusal{status: http.StatusUnauthorized, reason: "refresh_refused", detail: "your session has ended; sign in again"}
+	case errors.Is(err, session.ErrDamaged):
+		return &refusal{status: http.StatusUnauthorized, reason: "damaged_session", detail: "your session cannot be read any more; sign in again"}
+	case errors.Is(err, session.ErrFuture):
+		return &refusal{status: http.StatusUnauthorized, reason: "clock_skew", detail: "the clocks of the servers differ; sign in again"}
 	case errors.Is(err, session.ErrIdle):
 		return &refusal{status: http.StatusUnauthorized, reason: "idle", detail: "you were signed out after a time without use"}
 	case errors.Is(err, session.ErrExpired):

@@ -5,25 +5,42 @@ import (
 	"errors"
 	"fmt"
 
-	"go.uber.org/zap"
-
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
 	"github.com/caddy-cognito/passwordless/userpool"
 )
 
+// errOtherTokens says that an ID token and an access token do not belong together.
+var errOtherTokens = errors.New("ID token and access token are for different users")
+
 // freshFrom verifies the tokens a user pool has just issued and says who they are for. Nothing of an unverified token is used.
 func (rt *realm) freshFrom(ctx context.Context, t userpool.Tokens) (session.Fresh, error) {
+	tokens := sessionTokens(t)
+	id, err := rt.identify(ctx, tokens)
+	if err != nil {
+		return session.Fresh{}, err
+	}
+	return session.Fresh{Tokens: tokens, Identity: id}, nil
+}
+
+func sessionTokens(t userpool.Tokens) session.Tokens {
+	return session.Tokens{ID: t.ID, Access: t.Access, Refresh: t.Refresh}
+}
+
+// identify says who verified tokens are for.
+func (rt *realm) identify(ctx context.Context, t session.Tokens) (_ session.Identity, err error) {
+	ctx, end := probe{&rt.metrics, backendKeys}.call(ctx, "Verify")
+	defer func() { end(err) }()
 	id, err := rt.verifier.Verify(ctx, t.ID, token.ID)
 	if err != nil {
-		return session.Fresh{}, fmt.Errorf("verifying the ID token: %w", err)
+		return session.Identity{}, fmt.Errorf("verifying the ID token: %w", err)
 	}
 	access, err := rt.verifier.Verify(ctx, t.Access, token.Access)
 	if err != nil {
-		return session.Fresh{}, fmt.Errorf("verifying the access token: %w", err)
+		return session.Identity{}, fmt.Errorf("verifying the access token: %w", err)
 	}
 	if id.Subject == "" || id.Subject != access.Subject {
-		return session.Fresh{}, errors.New("ID token and access token are for different users")
+		return session.Identity{}, errOtherTokens
 	}
 	claims := make(map[string]any)
 	for _, name := range rt.config.Session.Claims {
@@ -31,19 +48,16 @@ func (rt *realm) freshFrom(ctx context.Context, t userpool.Tokens) (session.Fres
 			claims[name] = value
 		}
 	}
-	return session.Fresh{
-		Tokens: session.Tokens{ID: t.ID, Access: t.Access, Refresh: t.Refresh},
-		Identity: session.Identity{
-			Subject:       id.Subject,
-			Username:      id.Username,
-			Email:         id.Email,
-			EmailVerified: id.EmailVerified,
-			Groups:        id.Groups,
-			Claims:        claims,
-			AuthTime:      access.AuthTime,
-			AccessExpires: access.Expires,
-			OriginJTI:     access.OriginJTI,
-		},
+	return session.Identity{
+		Subject:       id.Subject,
+		Username:      id.Username,
+		Email:         id.Email,
+		EmailVerified: id.EmailVerified,
+		Groups:        id.Groups,
+		Claims:        claims,
+		AuthTime:      access.AuthTime,
+		AccessExpires: access.Expires,
+		OriginJTI:     access.OriginJTI,
 	}, nil
 }
 
@@ -51,17 +65,40 @@ func (rt *realm) freshFrom(ctx context.Context, t userpool.Tokens) (session.Fres
 type poolRefresher struct{ rt *realm }
 
 // Refresh implements [session.Refresher].
-func (p poolRefresher) Refresh(ctx context.Context, refreshToken string) (session.Fresh, error) {
-	tokens, err := p.rt.pool.Refresh(ctx, refreshToken)
+func (p poolRefresher) Refresh(ctx context.Context, old session.Tokens) (session.Tokens, error) {
+	tokens, err := p.rt.pool.Refresh(ctx, old.Refresh)
 	if err != nil {
-		return session.Fresh{}, refusedByPool(err)
+		return session.Tokens{}, refusedByPool(err)
 	}
-	fresh, err := p.rt.freshFrom(ctx, tokens)
-	if err == nil {
-		id := fresh.Identity
-		p.rt.record(happenedRefresh, "", zap.String("user", id.Username), zap.String("subject", id.Subject), zap.String("email", id.Email))
+	return sessionTokens(tokens), nil
+}
+
+// Verify implements [session.Refresher].
+func (p poolRefresher) Verify(ctx context.Context, t session.Tokens) (session.Identity, error) {
+	id, err := p.rt.identify(ctx, t)
+	switch {
+	case err == nil:
+		return id, nil
+	case errors.Is(err, token.ErrExpired):
+		return session.Identity{}, fmt.Errorf("%w: %w", session.ErrStale, err)
+	case errors.Is(err, token.ErrUnknownKey), errors.Is(err, token.ErrNotYet):
+		return session.Identity{}, err // a later look may find the key, or a clock that was set
+	case errors.Is(err, token.ErrInvalid), errors.Is(err, errOtherTokens):
+		return session.Identity{}, fmt.Errorf("%w: its tokens are not valid: %w", session.ErrRefused, err)
 	}
-	return fresh, err
+	return session.Identity{}, err
+}
+
+// traded records what came of an attempt to get new tokens for a session.
+func (rt *realm) traded(s session.Session, err error) {
+	failed := ""
+	switch {
+	case errors.Is(err, session.ErrUnverified):
+		failed = "unverified"
+	case err != nil:
+		failed = "refused"
+	}
+	rt.record(happenedRefresh, failed, whoIs(s)...)
 }
 
 // Revoke implements [session.Refresher].

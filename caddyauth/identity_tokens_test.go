@@ -25,7 +25,7 @@ func (r refusing) GlobalSignOut(context.Context, string) error { return r.err }
 func TestRefusalsOfThePoolAreKnownToSessions(t *testing.T) {
 	for cause, refused := range map[error]bool{userpool.ErrNotAuthorized: true, userpool.ErrUnavailable: false} {
 		p := poolRefresher{&realm{pool: refusing{err: cause}}}
-		_, refresh := p.Refresh(t.Context(), "a refresh token")
+		_, refresh := p.Refresh(t.Context(), session.Tokens{Refresh: "a refresh token"})
 		for name, err := range map[string]error{
 			"Refresh": refresh, "Revoke": p.Revoke(t.Context(), "a refresh token"), "RevokeAll": p.RevokeAll(t.Context(), "an access token"),
 		} {

@@ -161,7 +161,8 @@ func TestSpans(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"passwordless.user_pool InitiateAuth", "passwordless.user_pool RespondToAuthChallenge", "passwordless.portal link", "request"}
+	want := []string{"passwordless.user_pool InitiateAuth", "passwordless.user_pool RespondToAuthChallenge",
+		"passwordless.signing_keys Verify", "passwordless.portal link", "request"}
 	if !slices.Equal(names, want) {
 		t.Errorf("spans %q, want %q", names, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/caddy-cognito/passwordless/internal/token"
 	"github.com/caddy-cognito/passwordless/passkey"
 	"github.com/caddy-cognito/passwordless/userpool"
 )
@@ -20,9 +21,10 @@ const (
 	backendPool        = "user_pool"
 	backendCredentials = "credential_store"
 	backendSessions    = "session_store"
+	backendKeys        = "signing_keys"
 )
 
-// callTimeout bounds one call: the SDK's client waits for DynamoDB without end, and so may Caddy's storage.
+// callTimeout bounds one call: the SDK's client waits for DynamoDB without end. The session store bounds its calls itself, by less.
 const callTimeout = 20 * time.Second
 
 // probe measures, bounds and traces the calls to one backend.
@@ -35,7 +37,10 @@ type probe struct {
 // Caddy's `tracing` directive handles the request.
 func (o probe) call(ctx context.Context, operation string) (context.Context, func(error)) {
 	ctx, span := startSpan(ctx, "passwordless."+o.backend+" "+operation, trace.SpanKindClient)
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	cancel := func() {}
+	if o.backend != backendSessions {
+		ctx, cancel = context.WithTimeout(ctx, callTimeout)
+	}
 	began := time.Now()
 	return ctx, func(err error) {
 		cancel()
@@ -65,7 +70,8 @@ func outcomeOf(err error) string {
 		errors.Is(err, userpool.ErrSignUpRefused), errors.Is(err, userpool.ErrAttributeInvalid), errors.Is(err, userpool.ErrCodeWrong),
 		errors.Is(err, userpool.ErrCodeExpired),
 		errors.Is(err, passkey.ErrUnknownCredential), errors.Is(err, passkey.ErrChallengeNotFound), errors.Is(err, passkey.ErrCredentialExists),
-		errors.Is(err, passkey.ErrCounter), errors.Is(err, fs.ErrNotExist):
+		errors.Is(err, passkey.ErrCounter), errors.Is(err, fs.ErrNotExist), errors.Is(err, errOtherTokens),
+		errors.Is(err, token.ErrInvalid) && !errors.Is(err, token.ErrUnknownKey) && !errors.Is(err, token.ErrNotYet):
 		return "refused"
 	}
 	return "error"

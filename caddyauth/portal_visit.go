@@ -156,9 +156,7 @@ func (v *portalVisit) live() (session.Session, bool, error) {
 	}
 	changed := false
 	if v.rt.sessions.NeedsRefresh(s) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), refreshTimeout)
-		defer cancel()
-		refreshed, err := v.rt.sessions.Refresh(ctx, s)
+		refreshed, err := v.rt.sessions.Refresh(v.r.Context(), s)
 		switch {
 		case err == nil:
 			changed, s = refreshed.Generation != s.Generation, refreshed

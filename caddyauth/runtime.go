@@ -175,7 +175,7 @@ func (rt *realm) openSessions(ctx caddy.Context) error {
 		return fmt.Errorf("opening the session store: %w", err)
 	}
 	lifetime := time.Duration(rt.config.Session.Lifetime)
-	store = observeStorage(store, probe{&rt.metrics, backendSessions})
+	store = observeStorage(session.Bounded(store), probe{&rt.metrics, backendSessions}) // what is given up is measured, too
 	keys, err := session.OpenKeyRing(ctx, storage, "passwordless/"+rt.name+"/keys", session.KeyRingOptions{
 		Now: rt.now, Rand: rt.rand, Keep: lifetime,
 	})
@@ -194,6 +194,7 @@ func (rt *realm) openSessions(ctx caddy.Context) error {
 		Now:       rt.now,
 		Rand:      rt.rand,
 		Logger:    ctx.Slogger().With("realm", rt.name),
+		Traded:    rt.traded,
 	}
 	if err := rt.openStreams(); err != nil {
 		return err

@@ -102,7 +102,7 @@ func TestAttackCopiedCookieAfterSignOut(t *testing.T) {
 	if _, err := w.b.Tokens(w.ctx, s); !errors.Is(err, session.ErrDenied) {
 		t.Errorf("Tokens: %v", err)
 	}
-	if _, err := w.b.Refresh(w.ctx, s); !errors.Is(err, session.ErrDenied) {
+	if _, err := w.refresh(w.b, s); !errors.Is(err, session.ErrDenied) {
 		t.Errorf("Refresh: %v", err)
 	}
 	w.poll(w.b)
@@ -119,7 +119,7 @@ func TestAttackDowngradedCookie(t *testing.T) {
 	old := w.start("alice")
 	oldValue := w.seal(w.a, old)
 	w.clock.Advance(59 * time.Minute)
-	s, err := w.a.Refresh(w.ctx, old)
+	s, err := w.refresh(w.a, old)
 	if err != nil || s.Generation != 2 {
 		t.Fatalf("Refresh: generation %d, %v", s.Generation, err)
 	}

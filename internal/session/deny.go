@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,8 +34,9 @@ type denyList struct {
 	mu    sync.Mutex // serialises changes of the snapshot and guards early; never held while storage is asked
 	early denials    // what this process denied before there was a snapshot
 
-	polling sync.Mutex // one poll at a time; guards what follows
-	lastTry time.Time  // when the last poll ended
+	pollMu  sync.Mutex // guards what follows; never held while storage is asked
+	polling *denyPoll  // the one under way
+	lastTry time.Time  // when the last poll ended, or when somebody waited for it in vain
 	ready   bool       // one poll has succeeded
 }
 
@@ -134,85 +134,6 @@ func (snap *denySnapshot) check(id publicID, who owner, started time.Time) error
 	return nil
 }
 
-// catchUp polls out of turn: at the start, after the machine has slept, or if Run is not running. It returns nil if the list
-// still cannot be read; then it is not tried again for 5 seconds.
-func (m *Manager) catchUp() *denySnapshot {
-	d := &m.denied
-	d.polling.Lock()
-	defer d.polling.Unlock()
-	now := m.now() // the wait for somebody else's poll may have been long
-	if snap := d.snapshot.Load(); snap != nil && now.Sub(snap.at) <= maxStale {
-		return snap
-	}
-	if age := now.Sub(d.lastTry); !d.lastTry.IsZero() && age >= 0 && age < pollEvery {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), pollTimeout)
-	defer cancel()
-	if err := m.poll(ctx); err != nil {
-		m.logger().Error("reading the deny list", "error", err)
-		return nil
-	}
-	return d.snapshot.Load()
-}
-
-// Poll reads the deny list now. [Manager.Run] does so every 5 seconds.
-func (m *Manager) Poll(ctx context.Context) error {
-	defer m.changed() // also on failure: a list that grew too old ends sessions
-	m.denied.polling.Lock()
-	defer m.denied.polling.Unlock()
-	return m.poll(ctx)
-}
-
-// poll reads the list and shares a new snapshot. The caller holds denied.polling.
-func (m *Manager) poll(ctx context.Context) error {
-	d := &m.denied
-	now := m.now()
-	// At its end: whoever waited for a poll that failed slowly must not begin another.
-	defer func() { d.lastTry = m.now() }()
-	listed, err := m.readDenyList(ctx, now)
-	if err != nil {
-		if !d.ready { // a storage that nobody has used yet: some cannot list a folder that is not there
-			if err = m.Storage.Store(ctx, m.path("denied", denyMarker), []byte{1}); err != nil {
-				return fmt.Errorf("marking the deny list: %w", err)
-			}
-		}
-		// Once more: an entry that another process deletes meanwhile can spoil a listing.
-		if listed, err = m.readDenyList(ctx, now); err != nil {
-			return fmt.Errorf("reading the deny list: %w", err)
-		}
-	}
-	d.ready = true
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	local := d.early
-	if old := d.snapshot.Load(); old != nil {
-		local = old.local
-	}
-	d.early = denials{}
-	d.snapshot.Store(&denySnapshot{at: now, listed: listed, local: local.clone(
-		func(expires time.Time, isListed bool) bool { return isListed || now.After(expires) }, listed)})
-	return nil
-}
-
-func (m *Manager) readDenyList(ctx context.Context, now time.Time) (denials, error) {
-	keys, err := m.Storage.List(ctx, m.path("denied"), false)
-	if err != nil {
-		return denials{}, err
-	}
-	var list denials
-	marked := false
-	for _, key := range keys {
-		name := path.Base(key)
-		marked = marked || name == denyMarker
-		list.add(name, now)
-	}
-	if !marked {
-		return denials{}, errNoMarker
-	}
-	return list, nil
-}
-
 // add reads one entry. Names that are no entries are passed over: storages leave temporary files.
 func (d *denials) add(name string, now time.Time) {
 	expires, ok := denyExpiry(name)
@@ -302,48 +223,4 @@ func (d *denyList) has(id publicID) bool {
 	_, listed := snap.listed.sessions[id]
 	_, local := snap.local.sessions[id]
 	return listed || local
-}
-
-// Run keeps the deny list and the key ring up to date, retries revocations and removes what has expired, until ctx is done. None of these
-// waits for another: a pool or a storage that is silent must not keep this process from hearing of sign-outs.
-func (m *Manager) Run(ctx context.Context) {
-	var jobs sync.WaitGroup
-	for _, job := range m.jobs() {
-		jobs.Go(func() { often(ctx, job) })
-	}
-	jobs.Wait()
-}
-
-func (m *Manager) jobs() [3]func(context.Context) {
-	return [...]func(context.Context){m.pollInTime, m.maintainKeys, m.sweepWhenDue}
-}
-
-// often does a job now and then every 5 seconds, until ctx is done.
-func often(ctx context.Context, job func(context.Context)) {
-	ticker := time.NewTicker(pollEvery)
-	defer ticker.Stop()
-	for {
-		job(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-func (m *Manager) pollInTime(ctx context.Context) {
-	round, cancel := context.WithTimeout(ctx, pollTimeout)
-	defer cancel()
-	if err := m.Poll(round); err != nil && ctx.Err() == nil {
-		m.logger().Error("nobody is let in when this lasts for a minute", "error", err)
-	}
-}
-
-func (m *Manager) maintainKeys(ctx context.Context) {
-	round, cancel := context.WithTimeout(ctx, ringTimeout)
-	defer cancel()
-	if err := m.Keys.Maintain(round); err != nil && ctx.Err() == nil {
-		m.logger().Error("keeping the key ring", "error", err)
-	}
 }

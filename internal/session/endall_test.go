@@ -23,10 +23,10 @@ func TestAttackTokensOfOtherClientsAfterEndAll(t *testing.T) {
 	}
 	w.wantError(w.a, value, session.ErrDenied)
 	w.wantError(w.a, w.seal(w.a, idle), session.ErrDenied)
-	if _, err := w.pool.Refresh(w.ctx, stolen.Tokens.Refresh); !errors.Is(err, session.ErrRefused) {
+	if _, err := w.pool.Refresh(w.ctx, stolen.Tokens); !errors.Is(err, session.ErrRefused) {
 		t.Errorf("the other client's token: %v", err)
 	}
-	if _, err := w.pool.Refresh(w.ctx, others.Tokens.Refresh); err != nil {
+	if _, err := w.pool.Refresh(w.ctx, others.Tokens); err != nil {
 		t.Errorf("another person's token: %v", err)
 	}
 }

@@ -33,8 +33,11 @@ var ErrKeyWaits = errors.New("a new key has been published already and is not in
 
 // Rotate publishes a new key, which seals from 5 minutes on. Cookies sealed with older keys stay good.
 func (k *KeyRing) Rotate(ctx context.Context) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	done, err := k.begin(ctx)
+	if err != nil {
+		return fmt.Errorf("rotating the key ring: %w", err)
+	}
+	defer done()
 	r, err := k.locked(ctx, func() (*ring, error) {
 		r, err := k.load(ctx)
 		if err != nil {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,7 +21,7 @@ const (
 	keyLead       = 5 * time.Minute  // between publishing a key and sealing with it; every process re-reads more often
 	ringReread    = time.Minute      // how often Maintain reads the ring again
 	unknownReread = 5 * time.Second  // how often an unknown key ID may cause a read
-	ringTimeout   = 10 * time.Second // of a read that an unknown key ID caused, and of a round of Maintain
+	ringTimeout   = 10 * time.Second // of a round of Maintain
 	maxRingKeys   = 64
 )
 
@@ -47,8 +46,9 @@ type KeyRing struct {
 	keep    time.Duration
 
 	ring     atomic.Pointer[ring]
-	mu       sync.Mutex // serialises reads of the file
-	lastRead time.Time  // guarded by mu; the last attempt's end
+	turn     chan struct{} // serialises reads of the file: full while one is under way
+	lastRead time.Time     // guarded by turn; the last attempt's end
+	readErr  error         // guarded by turn; of the last attempt
 }
 
 // ring is one state of the file. It is never changed once it is shared.
@@ -82,7 +82,8 @@ type keyFile struct {
 // damaged is an error and is left alone: replacing it would sign everybody out and hide the damage.
 func OpenKeyRing(ctx context.Context, storage Storage, prefix string, o KeyRingOptions) (*KeyRing, error) {
 	k := &KeyRing{
-		storage: storage,
+		storage: Bounded(storage),
+		turn:    make(chan struct{}, 1),
 		path:    prefix + "/ring.json",
 		lock:    lockName(prefix, "ring"),
 		now:     o.Now,
@@ -117,13 +118,15 @@ func OpenKeyRing(ctx context.Context, storage Storage, prefix string, o KeyRingO
 // Maintain re-reads the ring and gives it a new key when the newest is due. [Manager.Run] calls it; it does nothing when the
 // ring was read less than a minute ago. On an error the ring in memory goes on working.
 func (k *KeyRing) Maintain(ctx context.Context) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	done, err := k.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if age := k.now().Sub(k.lastRead); age >= 0 && age < ringReread {
 		return nil
 	}
-	defer func() { k.lastRead = k.now() }()
-	r, err := k.load(ctx)
+	r, err := k.reread(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the key ring: %w", err)
 	}
@@ -134,6 +137,23 @@ func (k *KeyRing) Maintain(ctx context.Context) error {
 	}
 	k.ring.Store(r)
 	return nil
+}
+
+// begin waits for its turn to read the file. The function it returns ends that turn.
+func (k *KeyRing) begin(ctx context.Context) (done func(), err error) {
+	select {
+	case k.turn <- struct{}{}:
+		return func() { <-k.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the key ring: %w", ctx.Err())
+	}
+}
+
+// reread is load for a turn, and notes what came of it.
+func (k *KeyRing) reread(ctx context.Context) (*ring, error) {
+	r, err := k.load(ctx)
+	k.lastRead, k.readErr = k.now(), err // at its end: requests that waited for a read that failed slowly must not begin another
+	return r, err
 }
 
 func (k *KeyRing) due(r *ring) bool {
@@ -287,27 +307,32 @@ func (r *ring) sealing(now time.Time) *ringKey {
 	return &r.keys[0]
 }
 
-// find looks an ID up, reading the ring again if it is unknown. Made-up IDs cause at most one read in 5 seconds.
-func (k *KeyRing) find(id [keyIDSize]byte) *ringKey {
+// find looks an ID up, reading the ring again if it is unknown. Made-up IDs cause at most one read in 5 seconds. The error is
+// [ErrInvalid], or [ErrUnavailable] where the ring cannot be read: the key may be in it.
+func (k *KeyRing) find(id [keyIDSize]byte) (*ringKey, error) {
 	if key := k.ring.Load().byID(id); key != nil {
-		return key
+		return key, nil
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if key := k.ring.Load().byID(id); key != nil {
-		return key // another goroutine read it while we waited
-	}
-	now := k.now()
-	if age := now.Sub(k.lastRead); age >= 0 && age < unknownReread {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), ringTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
 	defer cancel()
-	r, err := k.load(ctx)
-	k.lastRead = k.now() // at its end: whoever waited for a read that failed slowly must not begin another
+	done, err := k.begin(ctx)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	k.ring.Store(r)
-	return r.byID(id)
+	defer done()
+	if key := k.ring.Load().byID(id); key != nil {
+		return key, nil // another goroutine read it while we waited
+	}
+	if age := k.now().Sub(k.lastRead); age < 0 || age >= unknownReread {
+		if r, err := k.reread(ctx); err == nil {
+			k.ring.Store(r)
+		}
+	}
+	if k.readErr != nil {
+		return nil, fmt.Errorf("%w: reading the key ring: %w", ErrUnavailable, k.readErr)
+	}
+	if key := k.ring.Load().byID(id); key != nil {
+		return key, nil
+	}
+	return nil, ErrInvalid
 }

@@ -105,6 +105,9 @@ func TestAttackUnknownKeyIDsCauseFewReads(t *testing.T) {
 	loads := storage.Calls("load")
 	for i := range 1000 {
 		forged := sealed[:3] + string("ABCDEFGHIJ"[i%10]) + string("KLMNOPQRST"[i/10%10]) + string("UVWXYZabcd"[i/100]) + sealed[6:]
+		if forged == sealed {
+			continue
+		}
 		if _, err := k.Open(binding, forged); !errors.Is(err, session.ErrInvalid) {
 			t.Fatalf("Open: %v", err)
 		}

@@ -40,6 +40,11 @@ type Manager struct {
 	// Changed, if set, is called when sessions may have come to their end: after every round of Run and after every sign-out
 	// in this process. It must not block for long; see [Manager.Check].
 	Changed func()
+	// Traded, if set, is called after each attempt to get new tokens for a session that the pool answered: with nil,
+	// [ErrRefused], [ErrDoubtful] or [ErrUnverified].
+	Traded func(s Session, err error)
+
+	damaged, future, unverified seldom
 
 	denied  denyList
 	records recordCache
@@ -220,6 +225,10 @@ func (m *Manager) Open(value, host string) (Session, error) {
 	}
 	now := m.now()
 	if err := m.inTime(&s, now); err != nil {
+		if errors.Is(err, ErrFuture) {
+			m.future.log(m, slog.LevelError, "a session cookie is from the future: this node's clock is behind, or that of the node that wrote it is ahead; synchronise them",
+				"session", PublicID(s), "started", s.Started, "seen", s.Seen, "now", now)
+		}
 		return Session{}, err
 	}
 	if err := m.checkDenied(publicKeyOf(s.ID), who, s.Started, now); err != nil {

@@ -81,6 +81,15 @@ func (w *world) poll(managers ...*session.Manager) {
 	}
 }
 
+// refresh is what two requests find, of which the first starts the refresh in the background.
+func (w *world) refresh(m *session.Manager, s session.Session) (session.Session, error) {
+	if got, err := m.Refresh(w.ctx, s); err != nil {
+		return got, err
+	}
+	m.Wait()
+	return m.Refresh(w.ctx, s)
+}
+
 func TestCookieCarriesTheSessionToEveryProcess(t *testing.T) {
 	w := newWorld(t)
 	w.pool.Groups = []string{"admins", "Grüße"}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"sync"
 	"time"
 )
@@ -23,6 +24,8 @@ type record struct {
 	Tokens    Tokens  `json:"tokens"`
 	OriginJTI string  `json:"originJti,omitempty"`
 	Device    Device  `json:"device"`
+	// Pending are tokens that the pool gave and that could not be verified yet. Their refresh token is in Tokens already.
+	Pending *Tokens `json:"pending,omitempty"`
 }
 
 // complete gives a partial session the groups and claims of its record.
@@ -38,19 +41,20 @@ func (m *Manager) recordBinding(id publicID) Binding {
 	return Binding{Purpose: purposeRecord, Realm: m.Settings.Realm, Host: id.String()}
 }
 
-// loadRecord reads a session's record. A missing one is fs.ErrNotExist, a damaged one [ErrInvalid].
+// loadRecord reads a session's record. A missing one is fs.ErrNotExist, a damaged one [ErrDamaged].
 func (m *Manager) loadRecord(ctx context.Context, id publicID) (record, error) {
 	raw, err := m.Storage.Load(ctx, m.recordPath(id))
 	if err != nil {
 		return record{}, err
 	}
+	var rec record
 	plaintext, err := m.Keys.openBytes(m.recordBinding(id), append([]byte(nil), raw...))
-	if err != nil {
+	if errors.Is(err, ErrUnavailable) {
 		return record{}, err
 	}
-	var rec record
-	if err := json.Unmarshal(plaintext, &rec); err != nil || publicKeyOf(rec.Session.ID) != id {
-		return record{}, ErrInvalid
+	if err != nil || json.Unmarshal(plaintext, &rec) != nil || publicKeyOf(rec.Session.ID) != id {
+		m.damaged.log(m, slog.LevelError, "the record of a session cannot be read; its user has to sign in again", "session", id.String(), "bytes", len(raw))
+		return record{}, ErrDamaged
 	}
 	return rec, nil
 }

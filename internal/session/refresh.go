@@ -10,93 +10,153 @@ import (
 )
 
 const (
-	refreshTimeout = 30 * time.Second
-	unreachableFor = 5 * time.Second // how long a session waits before the pool is asked again
+	refreshTimeout = 30 * time.Second // of a refresh, however short requests wait for it
+	unreachableFor = 5 * time.Second  // how long a session waits before the pool is asked again
 	maxUnreachable = 10000
+	// maxBackground bounds the refreshes that run while their access tokens are still valid. Where more are due they are left
+	// to later requests of the same sessions.
+	maxBackground = 64
 )
 
-// flights lets one goroutine refresh a session while the others of this process wait for what it finds.
+// flights are the refreshes under way in this process, one a session at most.
 type flights struct {
 	mu      sync.Mutex
 	running map[string]*flight
-	failed  map[string]time.Time // sid → when its refresh could not be done
+	failed  map[string]failedFlight // by sid
 }
 
 type flight struct {
 	done chan struct{}
-	s    Session
+	s    Session // after done, as is err
 	err  error
 }
 
-// Refresh brings s up to date: if another tab, host or process has refreshed it already it adopts that state, else it trades
-// the refresh token. However many requests ask at once, over however many processes, the pool is asked once. The caller sets
-// the cookie again if the generation changed.
-//
-// If the pool refuses, the session is ended and the error is [ErrRefused]. If the pool or storage cannot be reached, s is
-// returned unchanged as long as its access token is valid, then the error is [ErrUnavailable]. A session that was ended
-// elsewhere is [ErrDenied].
-func (m *Manager) Refresh(ctx context.Context, s Session) (Session, error) {
-	fresh, err := m.refreshOnce(ctx, s)
-	if err == nil {
-		if err := m.inTime(&fresh, m.now()); err != nil {
-			return Session{}, err
-		}
-		return fresh, nil
-	}
-	if errors.Is(err, ErrUnavailable) && m.now().Before(s.AccessExpires) {
-		return s, nil
-	}
-	return Session{}, err
+type failedFlight struct {
+	at  time.Time
+	err error
 }
 
-func (m *Manager) refreshOnce(ctx context.Context, s Session) (Session, error) {
-	fl := &m.flights
-	fl.mu.Lock()
-	if f := fl.running[s.ID]; f != nil {
-		fl.mu.Unlock()
-		select {
-		case <-f.done:
-			return f.s, f.err
-		case <-ctx.Done():
-			return Session{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+// Refresh brings s up to date: if another tab, host or process has refreshed it already it adopts that state, else it trades
+// the refresh token. However many requests ask at once, over however many processes, the pool is asked once.
+//
+// As long as the access token of s is valid Refresh does not wait: it starts the refresh in the background and returns s. After
+// that it waits, for 2.5 seconds at most. The caller sets the cookie again if the generation changed.
+//
+// If the pool refuses, the session is ended and the error is [ErrRefused]. If pool, signing keys or storage do not answer, the
+// error is [ErrUnavailable]. A session that was ended elsewhere is [ErrDenied], one whose record cannot be read [ErrDamaged].
+func (m *Manager) Refresh(ctx context.Context, s Session) (Session, error) {
+	if m.denied.has(publicKeyOf(s.ID)) {
+		return Session{}, ErrDenied
+	}
+	now := m.now()
+	if rec, ok := m.records.get(s.ID, s.Generation+1, now); ok {
+		if adopted, ok := m.adopt(rec, s); ok {
+			return m.refreshed(adopted, nil)
 		}
 	}
-	if at, ok := fl.failed[s.ID]; ok {
-		if age := m.now().Sub(at); age >= 0 && age < unreachableFor {
-			fl.mu.Unlock()
-			return Session{}, fmt.Errorf("%w: a refresh has just failed", ErrUnavailable)
+	valid := now.Before(s.AccessExpires)
+	f, err := m.fly(ctx, s, valid)
+	switch {
+	case valid && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrDenied):
+		return s, nil
+	case err != nil:
+		return Session{}, err
+	}
+	patience := time.NewTimer(answerWithin)
+	defer patience.Stop()
+	select {
+	case <-f.done:
+		return m.refreshed(f.s, f.err)
+	case <-ctx.Done():
+		return Session{}, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	case <-patience.C:
+		return Session{}, fmt.Errorf("%w: the refresh takes longer than %s", ErrUnavailable, answerWithin)
+	}
+}
+
+func (m *Manager) refreshed(s Session, err error) (Session, error) {
+	if err == nil {
+		err = m.inTime(&s, m.now())
+	}
+	if err != nil {
+		return Session{}, err
+	}
+	return s, nil
+}
+
+// fly joins the refresh of s that is under way, or starts one. It fails with the error of the last one if that is not long ago.
+func (m *Manager) fly(ctx context.Context, s Session, background bool) (*flight, error) {
+	fl := &m.flights
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	if f := fl.running[s.ID]; f != nil {
+		return f, nil
+	}
+	if last, ok := fl.failed[s.ID]; ok {
+		if age := m.now().Sub(last.at); age >= 0 && age < unreachableFor {
+			return nil, fmt.Errorf("a refresh has just failed: %w", last.err)
 		}
 		delete(fl.failed, s.ID)
 	}
-	f := &flight{done: make(chan struct{}), err: ErrUnavailable}
-	if fl.running == nil {
-		fl.running, fl.failed = make(map[string]*flight), make(map[string]time.Time)
+	if background && len(fl.running) >= maxBackground {
+		return nil, ErrUnavailable
 	}
+	if fl.running == nil {
+		fl.running, fl.failed = make(map[string]*flight), make(map[string]failedFlight)
+	}
+	f := &flight{done: make(chan struct{})}
 	fl.running[s.ID] = f
-	fl.mu.Unlock()
+	// A client that goes away must not lose the rotated token for all its other requests.
+	go m.land(context.WithoutCancel(ctx), f, s)
+	return f, nil
+}
 
-	defer func() { // also when a Refresher panics: nobody must wait for ever
+// land does the refresh of a flight.
+func (m *Manager) land(ctx context.Context, f *flight, s Session) {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil { // a Refresher's bug ends no process
+			f.s, f.err = Session{}, fmt.Errorf("%w: refreshing panicked: %v", ErrUnavailable, p)
+			m.logger().Error("refreshing a session", "session", PublicID(s), "error", f.err)
+		}
+		fl := &m.flights
 		fl.mu.Lock()
 		delete(fl.running, s.ID)
-		if errors.Is(f.err, ErrUnavailable) {
+		if f.err != nil {
 			if len(fl.failed) >= maxUnreachable {
 				clear(fl.failed)
 			}
-			fl.failed[s.ID] = m.now()
+			fl.failed[s.ID] = failedFlight{m.now(), f.err}
 		}
 		fl.mu.Unlock()
 		close(f.done)
 	}()
-	// A client that goes away must not lose the rotated token for all its other requests.
-	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
-	defer cancel()
-	f.s, f.err = m.refresh(work, s)
-	return f.s, f.err
+	f.s, f.err = m.refresh(ctx, s)
+}
+
+// Wait returns when no refresh is under way. A process that ends earlier may lose a rotated refresh token.
+func (m *Manager) Wait() {
+	for {
+		f := m.flights.any()
+		if f == nil {
+			return
+		}
+		<-f.done
+	}
+}
+
+func (fl *flights) any() *flight {
+	fl.mu.Lock()
+	defer fl.mu.Unlock()
+	for _, f := range fl.running {
+		return f
+	}
+	return nil
 }
 
 // refresh does the work of Refresh, for one goroutine of this process at a time.
 func (m *Manager) refresh(ctx context.Context, s Session) (Session, error) {
-	id := publicKeyOf(s.ID)
 	rec, err := m.recordOf(ctx, s)
 	if err != nil {
 		return Session{}, err
@@ -104,7 +164,7 @@ func (m *Manager) refresh(ctx context.Context, s Session) (Session, error) {
 	if adopted, ok := m.adopt(rec, s); ok {
 		return adopted, nil
 	}
-	unlock, err := m.lockRecord(ctx, id)
+	unlock, err := m.lockRecord(ctx, publicKeyOf(s.ID))
 	if err != nil {
 		return Session{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -115,40 +175,7 @@ func (m *Manager) refresh(ctx context.Context, s Session) (Session, error) {
 	if adopted, ok := m.adopt(rec, s); ok {
 		return adopted, nil
 	}
-	if m.Refresher == nil || rec.Tokens.Refresh == "" {
-		return Session{}, m.endRefused(ctx, rec, ErrRefused)
-	}
-	f, err := m.Refresher.Refresh(ctx, rec.Tokens.Refresh)
-	switch {
-	case errors.Is(err, ErrRefused):
-		// Locks of some storages can be lost: perhaps another process has traded the token meanwhile.
-		if newer, loadErr := m.recordOf(ctx, s); loadErr == nil && newer.Session.Generation > rec.Session.Generation {
-			if adopted, ok := m.adopt(newer, s); ok {
-				return adopted, nil
-			}
-		}
-		return Session{}, m.endRefused(ctx, rec, err)
-	case err != nil:
-		m.logger().Warn("refreshing a session: the user pool cannot be reached", "session", id.String(), "error", err)
-		return Session{}, fmt.Errorf("%w: refreshing: %w", ErrUnavailable, err)
-	case f.Identity.Subject != rec.Session.Subject:
-		return Session{}, m.endRefused(ctx, rec, fmt.Errorf("%w: it answered for another user", ErrRefused))
-	case f.Identity.EmailVerified && unproven(rec.Session):
-		return Session{}, m.endStranger(ctx, rec, f.Tokens.Refresh)
-	}
-	if f.Tokens.Refresh == "" {
-		f.Tokens.Refresh = rec.Tokens.Refresh // rotation is off
-	}
-	next := rec
-	next.Session = m.withIdentity(rec.Session, f.Identity)
-	next.Session.Generation++
-	next.Session.Seen = m.instant()
-	next.Tokens = f.Tokens
-	if err := m.storeRecord(ctx, next); err != nil {
-		m.logger().Error("refreshing a session: the new tokens are lost", "session", id.String(), "error", err)
-		return Session{}, fmt.Errorf("%w: refreshing: %w", ErrUnavailable, err)
-	}
-	return next.Session, nil
+	return m.trade(ctx, rec)
 }
 
 // recordOf reads the record of s past the cache.
@@ -179,6 +206,7 @@ func (m *Manager) endRefused(ctx context.Context, rec record, why error) error {
 		m.logger().Error("ending a refused session", "session", PublicID(rec.Session), "error", err)
 	}
 	m.deleteRecord(ctx, rec)
+	m.traded(rec.Session, why)
 	return fmt.Errorf("refreshing a session: %w", why)
 }
 
@@ -227,9 +255,9 @@ func (m *Manager) stepUp(ctx context.Context, s Session, f Fresh, factor Factor,
 	for _, more := range also {
 		next.Session.Factors = next.Session.Factors.With(more, now)
 	}
-	next.Tokens, next.OriginJTI = f.Tokens, f.Identity.OriginJTI
+	next.Tokens, next.OriginJTI, next.Pending = f.Tokens, f.Identity.OriginJTI, nil
 	if next.Tokens.Refresh == "" {
-		next.Tokens.Refresh = rec.Tokens.Refresh
+		next.Tokens.Refresh, next.Tokens.DeviceKey = rec.Tokens.Refresh, rec.Tokens.DeviceKey
 	}
 	if f.Identity.EmailVerified && unproven(rec.Session) {
 		if factor != MagicLink && factor != EmailCode {

@@ -45,7 +45,8 @@ func (k *KeyRing) Seal(b Binding, plaintext []byte) (string, error) {
 	return sealEncoding.EncodeToString(sealed), nil
 }
 
-// Open is the inverse of [KeyRing.Seal]. It fails with [ErrInvalid], whatever the reason.
+// Open is the inverse of [KeyRing.Seal]. It fails with [ErrInvalid], or with [ErrUnavailable] where its key may be one that cannot
+// be read now.
 func (k *KeyRing) Open(b Binding, sealed string) ([]byte, error) {
 	return k.openIn(nil, b, sealed)
 }
@@ -80,9 +81,9 @@ func (k *KeyRing) openBytes(b Binding, raw []byte) ([]byte, error) {
 	if len(raw) < headSize+tagSize || raw[0] != sealVersion {
 		return nil, ErrInvalid
 	}
-	key := k.find([keyIDSize]byte(raw[1 : 1+keyIDSize]))
-	if key == nil {
-		return nil, ErrInvalid
+	key, err := k.find([keyIDSize]byte(raw[1 : 1+keyIDSize]))
+	if err != nil {
+		return nil, err
 	}
 	nonce, ciphertext := raw[1+keyIDSize:headSize], raw[headSize:]
 	ad := b.appendTo(append(raw[len(raw):], raw[:1+keyIDSize]...))

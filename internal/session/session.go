@@ -16,6 +16,7 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -33,10 +34,21 @@ var (
 	ErrDenied = errors.New("session was ended")
 	// ErrFuture says that a time in a cookie lies more than 5 minutes ahead of our clock.
 	ErrFuture = errors.New("session is from the future")
+	// ErrDamaged says that the stored record of a session cannot be read: it was truncated or altered, or its key is gone. It is
+	// an [ErrInvalid] as well.
+	ErrDamaged = fmt.Errorf("%w: the session's record is damaged", ErrInvalid)
 	// ErrTooLarge says that a session does not fit into a cookie even without groups and claims.
 	ErrTooLarge = errors.New("session is too large for a cookie")
-	// ErrRefused is what a [Refresher] returns when the user pool said no: the session is over.
+	// ErrRefused is what a [Refresher] returns when the user pool said no, or answered with tokens that are forged: the session
+	// is over.
 	ErrRefused = errors.New("user pool refused the refresh token")
+	// ErrDoubtful is what a [Refresher] returns when the user pool said no for a reason that need not lie with the session. The
+	// session is over when its access token is.
+	ErrDoubtful = errors.New("user pool refused the refresh token for a reason that is not known")
+	// ErrStale is what a [Refresher] returns for genuine tokens that have expired.
+	ErrStale = errors.New("tokens have expired")
+	// ErrUnverified says that new tokens cannot be verified yet: the signing keys do not answer, or clocks differ.
+	ErrUnverified = errors.New("new tokens cannot be verified now")
 	// ErrUnavailable says that storage or user pool could not be reached: try again later, keep the cookie.
 	ErrUnavailable = errors.New("session cannot be checked now")
 	// ErrOtherUser says that a step-up brought the tokens of another user.
@@ -119,7 +131,11 @@ type Session struct {
 }
 
 // Tokens are the user pool's tokens. They are stored sealed and never reach a browser.
-type Tokens struct{ ID, Access, Refresh string }
+type Tokens struct {
+	ID, Access, Refresh string
+	// DeviceKey belongs to the refresh token in pools that track devices.
+	DeviceKey string `json:",omitempty"`
+}
 
 // Identity is what verified tokens say about a person.
 type Identity struct {
@@ -139,9 +155,12 @@ type Fresh struct {
 
 // Refresher is the user pool, as sessions see it.
 type Refresher interface {
-	// Refresh trades a refresh token for new tokens. [ErrRefused] means that the pool said no; any other error means that
-	// it could not be asked.
-	Refresh(ctx context.Context, refreshToken string) (Fresh, error)
+	// Refresh trades the refresh token among old for new tokens, which are not verified yet. [ErrRefused] and [ErrDoubtful] mean
+	// that the pool said no; any other error means that it could not be asked.
+	Refresh(ctx context.Context, old Tokens) (Tokens, error)
+	// Verify checks the ID and access token and says who they are for. [ErrRefused] means that they are forged or for somebody
+	// else, [ErrStale] that they have expired; any other error means that this cannot be said now.
+	Verify(ctx context.Context, t Tokens) (Identity, error)
 	// Revoke ends a refresh token's whole family. A token that is already revoked is no error.
 	Revoke(ctx context.Context, refreshToken string) error
 	// RevokeAll ends all refresh tokens of the user whose access token is given, those of other clients included. [ErrRefused] means that

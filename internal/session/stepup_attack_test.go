@@ -112,7 +112,7 @@ func TestEndAllFindsATokenThatCounts(t *testing.T) {
 	if len(asked) != 3 {
 		t.Errorf("asked with %v", asked)
 	}
-	if _, err := w.pool.Refresh(w.ctx, stolen.Tokens.Refresh); !errors.Is(err, session.ErrRefused) {
+	if _, err := w.pool.Refresh(w.ctx, stolen.Tokens); !errors.Is(err, session.ErrRefused) {
 		t.Errorf("the other client's token: %v", err)
 	}
 }

@@ -22,6 +22,7 @@ const (
 	minRSABits   = 2048
 	maxRSABits   = 8192
 	fetchTimeout = 10 * time.Second
+	answerWithin = 2500 * time.Millisecond // how long a request waits for a fetch
 	// refetchAfter is the least time between fetches that unknown key IDs cause; it doubles, up to maxBackoff, while fetches
 	// fail.
 	refetchAfter = 30 * time.Second
@@ -65,7 +66,7 @@ func newKeySet(url string, client *http.Client, now func() time.Time) *keySet {
 	return &keySet{url: url, client: &own, now: now}
 }
 
-// find returns the key of an ID. Unknown IDs are [ErrInvalid], after a fetch if one is due.
+// find returns the key of an ID. Unknown IDs are [ErrUnknownKey], after a fetch if one is due.
 func (k *keySet) find(ctx context.Context, id string) (*rsa.PublicKey, error) {
 	set := k.current.Load()
 	if set != nil {
@@ -78,8 +79,12 @@ func (k *keySet) find(ctx context.Context, id string) (*rsa.PublicKey, error) {
 		}
 	}
 	if done := k.start(); done != nil {
+		patience := time.NewTimer(answerWithin)
+		defer patience.Stop()
 		select {
 		case <-done:
+		case <-patience.C:
+			return nil, fmt.Errorf("%w: their fetch takes longer than %s", ErrUnavailable, answerWithin)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		}
@@ -96,7 +101,7 @@ func (k *keySet) find(ctx context.Context, id string) (*rsa.PublicKey, error) {
 	if key := set.byID[id]; key != nil {
 		return key, nil
 	}
-	return nil, fmt.Errorf("%w: its key is unknown", ErrInvalid)
+	return nil, ErrUnknownKey
 }
 
 // start begins a fetch, or joins the one that runs. It returns nil if none is allowed yet. The fetch does not end with the

@@ -26,6 +26,11 @@ var (
 	ErrInvalid = errors.New("invalid token")
 	// ErrExpired says that a token is genuine but its time is over. It is an ErrInvalid too.
 	ErrExpired = fmt.Errorf("%w: it has expired", ErrInvalid)
+	// ErrNotYet says that a token is genuine but its time has not come: clocks differ. It is an ErrInvalid too.
+	ErrNotYet = fmt.Errorf("%w: it is not valid yet", ErrInvalid)
+	// ErrUnknownKey says that a token names a key that the pool does not publish, or had not published when its keys were last
+	// fetched, which unknown keys cause twice a minute at most. It is an ErrInvalid too.
+	ErrUnknownKey = fmt.Errorf("%w: its key is unknown", ErrInvalid)
 	// ErrUnavailable says that the pool's keys could not be fetched, so that nothing can be said about the token.
 	ErrUnavailable = errors.New("signing keys are unavailable")
 )
@@ -94,8 +99,8 @@ func NewVerifier(o Options) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify checks signature, issuer, client, use and times of a compact JWS and returns what it says. Errors are [ErrInvalid],
-// [ErrExpired] or [ErrUnavailable]; beside one the Claims are zero.
+// Verify checks signature, issuer, client, use and times of a compact JWS and returns what it says. Errors are [ErrInvalid] or
+// [ErrUnavailable]; [ErrExpired], [ErrNotYet] and [ErrUnknownKey] say more. Beside one the Claims are zero.
 func (v *Verifier) Verify(ctx context.Context, raw string, use Use) (Claims, error) {
 	if len(raw) > maxToken {
 		return Claims{}, fmt.Errorf("%w: over %d bytes", ErrInvalid, maxToken)
@@ -149,7 +154,7 @@ func (v *Verifier) checkTimes(c Claims) error {
 	}
 	latest := now.Add(v.leeway)
 	if c.IssuedAt.After(latest) || c.notBefore.After(latest) || c.AuthTime.After(latest) {
-		return fmt.Errorf("%w: it is not valid yet", ErrInvalid)
+		return ErrNotYet
 	}
 	return nil
 }

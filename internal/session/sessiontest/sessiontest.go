@@ -232,8 +232,10 @@ type Pool struct {
 
 	mu        sync.Mutex
 	serial    int
-	live      map[string]string // refresh token → subject
-	access    map[string]string // access token → subject
+	live      map[string]string           // refresh token → subject
+	access    map[string]string           // access token → subject
+	issued    map[string]session.Identity // access token → what it says
+	unknown   error
 	refreshes int
 	revoked   []string
 	err       error
@@ -241,7 +243,7 @@ type Pool struct {
 
 // NewPool returns a pool that issues tokens by the clock.
 func NewPool(c *Clock) *Pool {
-	return &Pool{Clock: c, live: make(map[string]string), access: make(map[string]string)}
+	return &Pool{Clock: c, live: make(map[string]string), access: make(map[string]string), issued: make(map[string]session.Identity)}
 }
 
 // SignIn issues the tokens of a new sign-in.
@@ -261,7 +263,7 @@ func (p *Pool) issue(subject string) session.Fresh {
 	if lifetime == 0 {
 		lifetime = time.Hour
 	}
-	return session.Fresh{
+	fresh := session.Fresh{
 		Tokens: session.Tokens{ID: fmt.Sprintf("id-%d", p.serial), Access: fmt.Sprintf("access-%d", p.serial), Refresh: refresh},
 		Identity: session.Identity{
 			Subject: subject, Username: subject, Email: subject + "@example.com", EmailVerified: !p.Unverified,
@@ -269,6 +271,8 @@ func (p *Pool) issue(subject string) session.Fresh {
 			AuthTime: now, AccessExpires: now.Add(lifetime), OriginJTI: fmt.Sprintf("origin-%d", p.serial),
 		},
 	}
+	p.issued[fresh.Tokens.Access] = fresh.Identity
+	return fresh
 }
 
 // Break makes the pool answer with err: [session.ErrRefused], or any other error for a pool that cannot be reached. Nil mends
@@ -279,6 +283,13 @@ func (p *Pool) Break(err error) {
 	p.err = err
 }
 
+// BreakKeys makes Verify fail with err; nil mends it.
+func (p *Pool) BreakKeys(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unknown = err
+}
+
 // SignOut makes the pool refuse all of a subject's refresh tokens, as after Cognito's GlobalSignOut.
 func (p *Pool) SignOut(subject string) {
 	p.mu.Lock()
@@ -287,7 +298,7 @@ func (p *Pool) SignOut(subject string) {
 }
 
 // Refresh implements [session.Refresher].
-func (p *Pool) Refresh(_ context.Context, refreshToken string) (session.Fresh, error) {
+func (p *Pool) Refresh(_ context.Context, old session.Tokens) (session.Tokens, error) {
 	if p.During != nil {
 		p.During()
 	}
@@ -295,14 +306,33 @@ func (p *Pool) Refresh(_ context.Context, refreshToken string) (session.Fresh, e
 	defer p.mu.Unlock()
 	p.refreshes++
 	if p.err != nil {
-		return session.Fresh{}, p.err
+		return session.Tokens{}, p.err
 	}
-	subject, ok := p.live[refreshToken]
+	subject, ok := p.live[old.Refresh]
 	if !ok {
-		return session.Fresh{}, session.ErrRefused
+		return session.Tokens{}, session.ErrRefused
 	}
-	delete(p.live, refreshToken)
-	return p.issue(subject), nil
+	delete(p.live, old.Refresh)
+	tokens := p.issue(subject).Tokens
+	tokens.DeviceKey = old.DeviceKey
+	return tokens, nil
+}
+
+// Verify implements [session.Refresher].
+func (p *Pool) Verify(_ context.Context, t session.Tokens) (session.Identity, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.unknown != nil {
+		return session.Identity{}, p.unknown
+	}
+	id, ok := p.issued[t.Access]
+	switch {
+	case !ok:
+		return session.Identity{}, session.ErrRefused
+	case !p.Clock.Now().Before(id.AccessExpires):
+		return session.Identity{}, session.ErrStale
+	}
+	return id, nil
 }
 
 // Revoke implements [session.Refresher].
