@@ -43,6 +43,10 @@ test-traefik: test-tools build ## build the whole of Traefik, which takes minute
 	cd e2e && go run ./traefik
 	cd e2e && $(RACE) -tags traefik -count=1 -run '^TestTraefik' -timeout 10m .
 
+.PHONY: test-zoo
+test-zoo: test-tools build ## install real applications and test the recipes with them; ZOO='dokuwiki|radicale' chooses some
+	cd zoo && go test -count=1 -timeout 90m . -args -only '$(ZOO)' $(if $(ZOO),,-tested $(CURDIR)/docs/recipes/tested.md)
+
 .PHONY: screens
 screens: test-tools build ## take pictures of every page, light and dark, phone and desktop, into bin/screens
 	cd e2e && go test -count=1 -run '^Test(Screens|StepUp|Accessible|CodeOfTheMail|RememberedPeople|Forbidden|FormO|Inbox|Upstream|PasskeySuggestion|LinkForAnother)' -screens $(CURDIR)/bin/screens -timeout 10m .
@@ -57,6 +61,7 @@ lint: $(TOOLS)/golangci-lint ## run golangci-lint over every module
 	$(TOOLS)/golangci-lint run ./...
 	cd e2e && $(TOOLS)/golangci-lint run --build-tags=traefik ./...
 	cd bench && $(TOOLS)/golangci-lint run ./...
+	cd zoo && $(TOOLS)/golangci-lint run ./...
 
 $(TOOLS)/golangci-lint:
 	GOFLAGS= GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)

@@ -1,0 +1,86 @@
+package zoo
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	only   = flag.String("only", "", "names of those to run, separated by |; all when empty")
+	tested = flag.String("tested", "", "file to write the table of results to, once all have run")
+)
+
+// specimen is an application or a proxy, named like its page in docs/recipes.
+type specimen struct {
+	name string
+	does string // what is tried, for the table of results
+	test func(*testing.T)
+}
+
+var applications = []specimen{
+	{"dokuwiki", "edit a page, upload and fetch 32 MiB, plugin's sign-out, administration on a host with step-up", dokuwiki},
+	{"node-red", "the editor's socket over a new configuration and to sign-out, 32 MiB through a flow, step-up for the editor", nodered},
+	{"prometheus", "graph, promtool by password, health check without a session, large query and answer, step-up for the administration", prometheus},
+	{"radicale", "web page, CalDAV and CardDAV by password, a card of 4 MiB, forged headers", radicale},
+}
+
+// TestZoo runs one after the other: together they would not fit small machines.
+func TestZoo(t *testing.T) {
+	wanted := chosen(t)
+	for _, s := range applications {
+		if len(wanted) == 0 || slices.Contains(wanted, s.name) {
+			passed[s.name] = t.Run(s.name, s.test)
+		}
+	}
+	if *tested != "" && len(wanted) == 0 {
+		writeTested(t, *tested)
+	}
+}
+
+// chosen are the names of -only; a misspelt one fails the test, which would otherwise pass by doing nothing.
+func chosen(t *testing.T) []string {
+	t.Helper()
+	if *only == "" {
+		return nil
+	}
+	names := strings.Split(*only, "|")
+	for _, name := range names {
+		if !slices.ContainsFunc(applications, func(s specimen) bool { return s.name == name }) {
+			t.Fatalf("nothing in the zoo is called %q", name)
+		}
+	}
+	return names
+}
+
+// Every page is tested, everything tested has a page, and the index leads to all of them.
+func TestEveryRecipeIsTested(t *testing.T) {
+	index, err := os.ReadFile(recipes + "README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range applications {
+		if _, err := os.Stat(recipes + s.name + ".md"); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(string(index), "("+s.name+".md)") {
+			t.Errorf("docs/recipes/README.md does not lead to %s.md", s.name)
+		}
+	}
+	pages, err := filepath.Glob(recipes + "*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		name := strings.TrimSuffix(filepath.Base(page), ".md")
+		if name == "README" || name == "tested" {
+			continue
+		}
+		if !slices.ContainsFunc(applications, func(s specimen) bool { return s.name == name }) {
+			t.Errorf("docs/recipes/%s.md is not tested", name)
+		}
+	}
+}
