@@ -152,7 +152,7 @@ func TestRefreshIsRecorded(t *testing.T) {
 // renewing gives new tokens for any refresh token.
 type renewing struct{ *fakePool }
 
-func (r renewing) Refresh(context.Context, string) (userpool.Tokens, error) {
+func (r renewing) Refresh(context.Context, string, string) (userpool.Tokens, error) {
 	return r.p.tokens(poolUser{annaSub, anna}, r.p.clock.Now()), nil
 }
 

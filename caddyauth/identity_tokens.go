@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
@@ -20,11 +23,33 @@ func (rt *realm) freshFrom(ctx context.Context, t userpool.Tokens) (session.Fres
 	if err != nil {
 		return session.Fresh{}, err
 	}
+	rt.confirmDevice(ctx, t)
 	return session.Fresh{Tokens: tokens, Identity: id}, nil
 }
 
 func sessionTokens(t userpool.Tokens) session.Tokens {
-	return session.Tokens{ID: t.ID, Access: t.Access, Refresh: t.Refresh}
+	tokens := session.Tokens{ID: t.ID, Access: t.Access, Refresh: t.Refresh}
+	if t.Device != nil {
+		tokens.DeviceKey = t.Device.Key
+	}
+	return tokens
+}
+
+// confirmDeviceWithin bounds what a pool that tracks devices adds to a sign-in.
+const confirmDeviceWithin = 2500 * time.Millisecond
+
+// confirmDevice confirms the device of new tokens, in pools that track devices: their refresh token does not work before. A failure
+// ends no sign-in, which is good until its access token ends.
+func (rt *realm) confirmDevice(ctx context.Context, t userpool.Tokens) {
+	if t.Device == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmDeviceWithin)
+	defer cancel()
+	if err := rt.pool.ConfirmDevice(ctx, t.Access, *t.Device); err != nil {
+		rt.logger.Error("could not confirm the device of a sign-in: the session cannot be refreshed and ends with its access token; "+
+			"see \"device tracking\" in the documentation of user_pool cognito", zap.Error(err))
+	}
 }
 
 // identify says who verified tokens are for.
@@ -66,11 +91,16 @@ type poolRefresher struct{ rt *realm }
 
 // Refresh implements [session.Refresher].
 func (p poolRefresher) Refresh(ctx context.Context, old session.Tokens) (session.Tokens, error) {
-	tokens, err := p.rt.pool.Refresh(ctx, old.Refresh)
+	answer, err := p.rt.pool.Refresh(ctx, old.Refresh, old.DeviceKey)
 	if err != nil {
 		return session.Tokens{}, refusedByPool(err)
 	}
-	return sessionTokens(tokens), nil
+	p.rt.confirmDevice(ctx, answer)
+	tokens := sessionTokens(answer)
+	if answer.Device == nil {
+		tokens.DeviceKey = old.DeviceKey
+	}
+	return tokens, nil
 }
 
 // Verify implements [session.Refresher].
@@ -95,6 +125,8 @@ func (rt *realm) traded(s session.Session, err error) {
 	switch {
 	case errors.Is(err, session.ErrUnverified):
 		failed = "unverified"
+	case errors.Is(err, session.ErrDoubtful) && !errors.Is(err, session.ErrRefused):
+		failed = "doubtful"
 	case err != nil:
 		failed = "refused"
 	}
@@ -111,8 +143,11 @@ func (p poolRefresher) RevokeAll(ctx context.Context, accessToken string) error 
 	return refusedByPool(p.rt.pool.GlobalSignOut(ctx, accessToken))
 }
 
-// refusedByPool is an error of the pool as sessions know it: a refusal is [session.ErrRefused].
+// refusedByPool is an error of the pool as sessions know it: a refusal is [session.ErrRefused] or [session.ErrDoubtful].
 func refusedByPool(err error) error {
+	if errors.Is(err, userpool.ErrDoubtful) {
+		return fmt.Errorf("%w: %w", session.ErrDoubtful, err)
+	}
 	if errors.Is(err, userpool.ErrNotAuthorized) {
 		return fmt.Errorf("%w: %w", session.ErrRefused, err)
 	}

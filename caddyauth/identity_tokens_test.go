@@ -15,7 +15,7 @@ type refusing struct {
 	err error
 }
 
-func (r refusing) Refresh(context.Context, string) (userpool.Tokens, error) {
+func (r refusing) Refresh(context.Context, string, string) (userpool.Tokens, error) {
 	return userpool.Tokens{}, r.err
 }
 func (r refusing) Revoke(context.Context, string) error        { return r.err }

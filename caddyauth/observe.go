@@ -66,7 +66,7 @@ func outcomeOf(err error) string {
 		return "success"
 	case throttled, errors.Is(err, userpool.ErrThrottled):
 		return "throttled"
-	case errors.Is(err, userpool.ErrNotAuthorized), errors.Is(err, userpool.ErrSessionExpired), errors.Is(err, userpool.ErrUserExists),
+	case errors.Is(err, userpool.ErrNotAuthorized), errors.Is(err, userpool.ErrDoubtful), errors.Is(err, userpool.ErrSessionExpired), errors.Is(err, userpool.ErrUserExists),
 		errors.Is(err, userpool.ErrSignUpRefused), errors.Is(err, userpool.ErrAttributeInvalid), errors.Is(err, userpool.ErrCodeWrong),
 		errors.Is(err, userpool.ErrCodeExpired),
 		errors.Is(err, passkey.ErrUnknownCredential), errors.Is(err, passkey.ErrChallengeNotFound), errors.Is(err, passkey.ErrCredentialExists),

@@ -30,10 +30,16 @@ func (p observedPool) Respond(ctx context.Context, in userpool.Response) (_ user
 	return p.pool.Respond(ctx, in)
 }
 
-func (p observedPool) Refresh(ctx context.Context, refreshToken string) (_ userpool.Tokens, err error) {
+func (p observedPool) ConfirmDevice(ctx context.Context, accessToken string, d userpool.Device) (err error) {
+	ctx, end := p.call(ctx, "ConfirmDevice")
+	defer func() { end(err) }()
+	return p.pool.ConfirmDevice(ctx, accessToken, d)
+}
+
+func (p observedPool) Refresh(ctx context.Context, refreshToken, deviceKey string) (_ userpool.Tokens, err error) {
 	ctx, end := p.call(ctx, "GetTokensFromRefreshToken")
 	defer func() { end(err) }()
-	return p.pool.Refresh(ctx, refreshToken)
+	return p.pool.Refresh(ctx, refreshToken, deviceKey)
 }
 
 func (p observedPool) Revoke(ctx context.Context, refreshToken string) (err error) {

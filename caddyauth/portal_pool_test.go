@@ -168,7 +168,11 @@ func (f *fakePool) checkPasskey(user poolUser, offered, raw string) error {
 	})
 }
 
-func (f *fakePool) Refresh(context.Context, string) (userpool.Tokens, error) {
+func (*fakePool) ConfirmDevice(context.Context, string, userpool.Device) error {
+	return userpool.ErrNotConfigured // it tracks none
+}
+
+func (f *fakePool) Refresh(context.Context, string, string) (userpool.Tokens, error) {
 	return userpool.Tokens{}, userpool.ErrNotAuthorized
 }
 

@@ -173,6 +173,7 @@ func TestSocketIsRefreshed(t *testing.T) {
 	for s.rt.streams.refreshing.Load() {
 		s.echo(t, conn)
 	}
+	s.rt.sessions.Wait()
 	s.pool.Break(session.ErrRefused)
 	s.clock.Advance(time.Hour)
 	s.poll(t)

@@ -14,6 +14,7 @@ type call[I, O any] func(context.Context, *I, ...func(*cognito.Options)) (*O, er
 type api struct {
 	InitiateAuth                     call[cognito.InitiateAuthInput, cognito.InitiateAuthOutput]
 	RespondToAuthChallenge           call[cognito.RespondToAuthChallengeInput, cognito.RespondToAuthChallengeOutput]
+	ConfirmDevice                    call[cognito.ConfirmDeviceInput, cognito.ConfirmDeviceOutput]
 	GetTokensFromRefreshToken        call[cognito.GetTokensFromRefreshTokenInput, cognito.GetTokensFromRefreshTokenOutput]
 	SignUp                           call[cognito.SignUpInput, cognito.SignUpOutput]
 	RevokeToken                      call[cognito.RevokeTokenInput, cognito.RevokeTokenOutput]
@@ -28,7 +29,7 @@ type api struct {
 func apiOf(c *cognito.Client) api {
 	return api{
 		InitiateAuth: c.InitiateAuth, RespondToAuthChallenge: c.RespondToAuthChallenge, GetTokensFromRefreshToken: c.GetTokensFromRefreshToken,
-		SignUp: c.SignUp, RevokeToken: c.RevokeToken, GlobalSignOut: c.GlobalSignOut, GetUser: c.GetUser,
+		ConfirmDevice: c.ConfirmDevice, SignUp: c.SignUp, RevokeToken: c.RevokeToken, GlobalSignOut: c.GlobalSignOut, GetUser: c.GetUser,
 		UpdateUserAttributes: c.UpdateUserAttributes, DeleteUserAttributes: c.DeleteUserAttributes,
 		GetUserAttributeVerificationCode: c.GetUserAttributeVerificationCode, VerifyUserAttribute: c.VerifyUserAttribute,
 	}

@@ -71,13 +71,28 @@ func TestRequests(t *testing.T) {
 			name: "refresh without rotation keeps the token; the secret itself is sent", secret: "hush", target: "GetTokensFromRefreshToken",
 			answer: `{"AuthenticationResult":{"AccessToken":"a","IdToken":"i","ExpiresIn":300}}`,
 			body:   `{"ClientId":"1example23456789","ClientSecret":"hush","RefreshToken":"old"}`,
-			call:   func(c *Client) (any, error) { return c.Refresh(ctx, "old") },
+			call:   func(c *Client) (any, error) { return c.Refresh(ctx, "old", "") },
 			want:   Tokens{ID: "i", Access: "a", Refresh: "old", ExpiresIn: 5 * time.Minute},
 		},
 		{
 			name: "refresh with rotation", target: "GetTokensFromRefreshToken", answer: tokensAnswer,
 			body: `{"ClientId":"1example23456789","RefreshToken":"old"}`,
-			call: func(c *Client) (any, error) { return c.Refresh(ctx, "old") },
+			call: func(c *Client) (any, error) { return c.Refresh(ctx, "old", "") },
+			want: Tokens{ID: "i", Access: "a", Refresh: "r", ExpiresIn: time.Hour},
+		},
+		{
+			name: "tokens of a pool that tracks devices", target: "RespondToAuthChallenge",
+			answer: `{"AuthenticationResult":{"AccessToken":"a","IdToken":"i","RefreshToken":"r","ExpiresIn":3600,"NewDeviceMetadata":{"DeviceKey":"eu-west-1_d","DeviceGroupKey":"-g"}}}`,
+			body:   `{"ChallengeName":"CUSTOM_CHALLENGE","ClientId":"1example23456789","ChallengeResponses":{"USERNAME":"anna@example.com","ANSWER":"m.s"},"Session":"s1"}`,
+			call: func(c *Client) (any, error) {
+				return c.Respond(ctx, Response{Session: "s1", Username: "anna@example.com", Answer: "m.s"})
+			},
+			want: Result{Tokens: &Tokens{ID: "i", Access: "a", Refresh: "r", ExpiresIn: time.Hour, Device: &Device{Key: "eu-west-1_d", GroupKey: "-g"}}},
+		},
+		{
+			name: "refresh by a device", target: "GetTokensFromRefreshToken", answer: tokensAnswer,
+			body: `{"ClientId":"1example23456789","DeviceKey":"eu-west-1_d","RefreshToken":"old"}`,
+			call: func(c *Client) (any, error) { return c.Refresh(ctx, "old", "eu-west-1_d") },
 			want: Tokens{ID: "i", Access: "a", Refresh: "r", ExpiresIn: time.Hour},
 		},
 		{
@@ -166,7 +181,7 @@ func TestForeignAnswers(t *testing.T) {
 			if _, err := c.Respond(ctx, Response{Session: "s", Username: "anna", Answer: "x"}); kindName(err) != "ErrNotConfigured" {
 				t.Errorf("Respond: %v", err)
 			}
-			if _, err := c.Refresh(ctx, "r"); kindName(err) != "ErrNotConfigured" {
+			if _, err := c.Refresh(ctx, "r", ""); kindName(err) != "ErrNotConfigured" {
 				t.Errorf("Refresh: %v", err)
 			}
 		})

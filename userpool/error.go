@@ -14,6 +14,10 @@ var (
 	// ErrNotAuthorized: the pool refused the answer, the token or the user. Unknown users are not told apart.
 	ErrNotAuthorized = errors.New("not authorized")
 
+	// ErrDoubtful: the pool refused a refresh token, for a reason that this package does not know or that may lie with the
+	// configuration. The token may be good.
+	ErrDoubtful = errors.New("refresh refused for a reason that is not known")
+
 	// ErrSessionExpired: the flow's Session is over or was used. Start afresh.
 	ErrSessionExpired = errors.New("session of the sign-in flow expired")
 
@@ -49,7 +53,7 @@ type Error struct {
 	Kind      error  // one of the Err values of this package
 	Code      string // the service's error code, empty when there was no answer
 	RequestID string // the service's request id, empty when there was no answer
-	Hint      string // for ErrNotConfigured: what to mend, else empty
+	Hint      string // for ErrNotConfigured and ErrDoubtful: what to mend, or where to look; else empty
 	cause     error
 }
 
@@ -77,6 +81,7 @@ const (
 	operationInitiate         = "InitiateAuth"
 	operationRespond          = "RespondToAuthChallenge"
 	operationRefresh          = "GetTokensFromRefreshToken"
+	operationConfirmDevice    = "ConfirmDevice"
 	operationRevoke           = "RevokeToken"
 	operationGlobalSignOut    = "GlobalSignOut"
 	operationUser             = "GetUser"
@@ -115,6 +120,11 @@ func kindOf(operation, code, message string, status int) (hint string, kind erro
 	if kind := attributeKind(operation, code); kind != nil {
 		return "", kind
 	}
+	if operation == operationRefresh {
+		if hint, kind := refreshRefusal(code, message); kind != nil {
+			return hint, kind
+		}
+	}
 	switch code {
 	case "NotAuthorizedException", "CodeMismatchException", "ExpiredCodeException":
 		// Clients know an expired Session by this text; there is no code of its own.
@@ -128,10 +138,6 @@ func kindOf(operation, code, message string, status int) (hint string, kind erro
 		"RefreshTokenReuseException", "UnauthorizedException":
 		return "", refusal(operation)
 	case "UserLambdaValidationException":
-		// At refresh this is PreTokenGeneration failing: a session is not ended for that.
-		if operation == operationRefresh {
-			return "", ErrUnavailable
-		}
 		return "", refusal(operation)
 	case "InvalidParameterException":
 		// What a browser sent ends up in these three operations; everything else was chosen by the operator.

@@ -12,7 +12,7 @@ import (
 )
 
 var kinds = map[string]error{
-	"ErrNotAuthorized": ErrNotAuthorized, "ErrSessionExpired": ErrSessionExpired, "ErrUserExists": ErrUserExists,
+	"ErrNotAuthorized": ErrNotAuthorized, "ErrDoubtful": ErrDoubtful, "ErrSessionExpired": ErrSessionExpired, "ErrUserExists": ErrUserExists,
 	"ErrSignUpRefused": ErrSignUpRefused, "ErrThrottled": ErrThrottled, "ErrUnavailable": ErrUnavailable, "ErrNotConfigured": ErrNotConfigured,
 	"ErrAttributeInvalid": ErrAttributeInvalid, "ErrCodeWrong": ErrCodeWrong, "ErrCodeExpired": ErrCodeExpired,
 }
@@ -37,7 +37,8 @@ func operations(c *Client) map[string]func() error {
 			_, err := c.Respond(ctx, Response{Session: "s", Username: "anna@example.com", Answer: "x"})
 			return err
 		},
-		operationRefresh:       func() error { _, err := c.Refresh(ctx, "refresh-token"); return err },
+		operationRefresh:       func() error { _, err := c.Refresh(ctx, "refresh-token", ""); return err },
+		operationConfirmDevice: func() error { return c.ConfirmDevice(ctx, "access-token", Device{Key: "k", GroupKey: "g"}) },
 		operationRevoke:        func() error { return c.Revoke(ctx, "refresh-token") },
 		operationGlobalSignOut: func() error { return c.GlobalSignOut(ctx, "access-token") },
 		operationUser:          func() error { _, err := c.User(ctx, "access-token"); return err },
@@ -90,6 +91,26 @@ func TestErrors(t *testing.T) {
 		{operationRefresh, "NotAuthorizedException", "Refresh Token has expired", "ErrNotAuthorized", 400},
 		{operationRefresh, "RefreshTokenReuseException", "Refresh token already used", "ErrNotAuthorized", 400},
 		{operationRefresh, "UserNotFoundException", "User does not exist.", "ErrNotAuthorized", 400},
+		{operationRefresh, "NotAuthorizedException", "User is disabled.", "ErrNotAuthorized", 400},
+		{operationRefresh, "NotAuthorizedException", "User does not exist.", "ErrNotAuthorized", 400},
+		{operationRefresh, "NotAuthorizedException", "The user has been deleted", "ErrNotAuthorized", 400},
+		{operationRefresh, "NotAuthorizedException", "refresh token has expired.", "ErrNotAuthorized", 400},
+		{operationRefresh, "NotAuthorizedException", "Invalid Refresh Token.", "ErrDoubtful", 400},
+		{operationRefresh, "NotAuthorizedException", "Invalid Refresh Token", "ErrDoubtful", 400},
+		{operationRefresh, "NotAuthorizedException", "Something Cognito never said before", "ErrDoubtful", 400},
+		{operationRefresh, "NotAuthorizedException", "", "ErrDoubtful", 400},
+		{operationRefresh, "NotAuthorizedException", "Unable to verify secret hash for client 1", "ErrNotConfigured", 400},
+		{operationRefresh, "UnauthorizedException", "", "ErrDoubtful", 401},
+		{operationRefresh, "UserNotConfirmedException", "User is not confirmed.", "ErrNotAuthorized", 400},
+		{operationRefresh, "PasswordResetRequiredException", "Password reset required for the user", "ErrNotAuthorized", 400},
+		{operationRefresh, "UnexpectedLambdaException", "PreTokenGeneration invocation failed", "ErrUnavailable", 400},
+		{operationRefresh, "ForbiddenException", "Request not allowed due to WAF block.", "ErrUnavailable", 403},
+		{operationRefresh, "AccessDeniedException", "", "ErrUnavailable", 403},
+		{operationRefresh, "TooManyRequestsException", "Rate exceeded", "ErrThrottled", 400},
+		{operationRefresh, "LimitExceededException", "", "ErrThrottled", 400},
+		{operationRefresh, "ResourceNotFoundException", "User pool client 1 does not exist.", "ErrNotConfigured", 400},
+		{operationConfirmDevice, "NotAuthorizedException", "Access Token has been revoked", "ErrNotAuthorized", 400},
+		{operationConfirmDevice, "InvalidParameterException", "Invalid device key given.", "ErrNotConfigured", 400},
 		{operationRefresh, "UserLambdaValidationException", "PreTokenGeneration failed with error boom.", "ErrUnavailable", 400},
 		{operationRefresh, "InvalidParameterException", "", "ErrNotConfigured", 400},
 		{operationRevoke, "UnsupportedOperationException", "Revoke is not enabled", "ErrNotConfigured", 400},
@@ -158,12 +179,12 @@ func TestUnreachable(t *testing.T) {
 	_, c = serve(t, "", answer{http.StatusOK, tokensAnswer})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := c.Refresh(ctx, "r"); kindName(err) != "ErrUnavailable" || !errors.Is(err, context.Canceled) {
+	if _, err := c.Refresh(ctx, "r", ""); kindName(err) != "ErrUnavailable" || !errors.Is(err, context.Canceled) {
 		t.Errorf("after cancellation: %v", err)
 	}
 
 	_, c = serve(t, "", answer{http.StatusBadGateway, "<html>bad gateway</html>"})
-	if _, err := c.Refresh(context.Background(), "r"); kindName(err) != "ErrUnavailable" {
+	if _, err := c.Refresh(context.Background(), "r", ""); kindName(err) != "ErrUnavailable" {
 		t.Errorf("gateway: %v", err)
 	}
 }

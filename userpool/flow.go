@@ -69,14 +69,18 @@ func (c *Client) Respond(ctx context.Context, in Response) (Result, error) {
 }
 
 // Refresh is GetTokensFromRefreshToken, which unlike the flow REFRESH_TOKEN_AUTH works with rotation on and off.
-func (c *Client) Refresh(ctx context.Context, refreshToken string) (Tokens, error) {
+func (c *Client) Refresh(ctx context.Context, refreshToken, deviceKey string) (Tokens, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	out, err := c.api.GetTokensFromRefreshToken(ctx, &cognito.GetTokensFromRefreshTokenInput{
+	input := &cognito.GetTokensFromRefreshTokenInput{
 		ClientId:     aws.String(c.config.ClientID),
 		ClientSecret: c.secret(),
 		RefreshToken: aws.String(refreshToken),
-	})
+	}
+	if deviceKey != "" {
+		input.DeviceKey = aws.String(deviceKey)
+	}
+	out, err := c.api.GetTokensFromRefreshToken(ctx, input)
 	if err != nil {
 		return Tokens{}, failed(operationRefresh, err)
 	}
@@ -127,6 +131,7 @@ func tokensOf(result *types.AuthenticationResultType, refresh string) (Tokens, e
 		Access:    *result.AccessToken,
 		Refresh:   refresh,
 		ExpiresIn: time.Duration(result.ExpiresIn) * time.Second,
+		Device:    deviceOf(result.NewDeviceMetadata),
 	}
 	if rotated := aws.ToString(result.RefreshToken); rotated != "" {
 		tokens.Refresh = rotated

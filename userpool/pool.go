@@ -26,9 +26,15 @@ type Pool interface {
 	// It fails with [ErrNotAuthorized] for a wrong answer and [ErrSessionExpired] for a Session that is over or was used.
 	Respond(ctx context.Context, in Response) (Result, error)
 
+	// ConfirmDevice registers the device that came with tokens, by the access token among them. Without that, the refresh
+	// token does not work.
+	ConfirmDevice(ctx context.Context, accessToken string, d Device) error
+
 	// Refresh trades a refresh token for new tokens, with rotation on or off: Tokens.Refresh is the new refresh token, or
-	// the given one when the pool does not rotate. It fails with [ErrNotAuthorized] when the token is over or revoked.
-	Refresh(ctx context.Context, refreshToken string) (Tokens, error)
+	// the given one when the pool does not rotate. deviceKey is that of the device it was issued for, "" in pools that track
+	// none. It fails with [ErrNotAuthorized] when the token is over or revoked, with [ErrDoubtful] when the pool refuses for
+	// a reason that may lie elsewhere.
+	Refresh(ctx context.Context, refreshToken, deviceKey string) (Tokens, error)
 
 	// Revoke ends a refresh token and every access token that came from it.
 	Revoke(ctx context.Context, refreshToken string) error
@@ -86,6 +92,7 @@ type Result struct {
 type Tokens struct {
 	ID, Access, Refresh string
 	ExpiresIn           time.Duration // life of ID and access token from now on
+	Device              *Device       // new in a pool that tracks devices, else nil: have it confirmed and keep its key
 }
 
 // User is a user as GetUser shows it.

@@ -89,7 +89,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Refresh(context.Background(), "r"); err == nil || followed {
+	if _, err := c.Refresh(context.Background(), "r", ""); err == nil || followed {
 		t.Errorf("followed %v, error %v", followed, err)
 	}
 }

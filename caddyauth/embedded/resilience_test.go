@@ -43,7 +43,7 @@ func TestClosedPoolIsUnavailable(t *testing.T) {
 			return err
 		},
 		"Refresh": func() error {
-			_, err := opened.Pool.Refresh(ctx, "a refresh token")
+			_, err := opened.Pool.Refresh(ctx, "a refresh token", "")
 			return err
 		},
 	} {
