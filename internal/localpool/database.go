@@ -32,6 +32,8 @@ const (
 	sweepMost  = 2000
 )
 
+var errEmpty = errors.New("it is empty")
+
 var errClosed = errors.New("the user pool is closed")
 
 // database is one bbolt file with group commit: changes that arrive while an fsync runs share the next one, and each is
@@ -56,7 +58,14 @@ func openDatabase(path string, now func() time.Time) (*database, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("creating the folder of the data file: %w", err)
 	}
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist): // a first start
+	case err != nil:
+		return nil, fmt.Errorf("opening data file: %w", err)
+	case info.Size() == 0: // no pool ever leaves such a file, but a full disk or a failed copy does
+		return nil, damaged(path, errEmpty)
+	default:
 		if err := checkFile(path); err != nil {
 			return nil, err
 		}

@@ -69,6 +69,7 @@ func TestDamagedFileIsRefusedAndLeftAlone(t *testing.T) {
 	page := os.Getpagesize()
 	edit := func(fn func(b []byte) []byte) []byte { return fn(bytes.Clone(good)) }
 	for name, raw := range map[string][]byte{
+		"empty":          {},
 		"text":           []byte("this is no database\n"),
 		"zeros":          make([]byte, len(good)),
 		"truncated":      good[:len(good)/2/page*page],
