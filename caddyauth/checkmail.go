@@ -60,11 +60,16 @@ func (v *portalVisit) getMailStatus() error {
 	if err != nil {
 		return err
 	}
+	if spent, err := v.spent(flow); err != nil {
+		return err
+	} else if spent {
+		return status("confirmed", "") // the tab with the link goes on: the request is sent once
+	}
 	s, ok, err := v.peek()
 	if err != nil {
 		return err
 	}
-	if ok && flow.done(&s) {
+	if ok && flow.transaction() == nil && flow.done(&s) {
 		location, err := v.rt.flowURL("sign-in", flow)
 		if err != nil {
 			return err

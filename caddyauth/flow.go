@@ -33,6 +33,8 @@ type Flow struct {
 	Issued    time.Time `json:"t"`
 	Attempt   int       `json:"a,omitempty"` // handoffs tried for this flow, so that a refused cookie cannot loop
 	StepUp    *StepUp   `json:"s,omitempty"` // set when a guard sent someone who is signed in
+
+	confirmed bool // its transaction was confirmed, in this browser; never sealed, so no page can claim it
 }
 
 // StepUp is what a guard asks of someone who is signed in: one of the factors, passed no longer than MaxAge ago.
@@ -42,9 +44,7 @@ type StepUp struct {
 	Newest      bool             `json:"n,omitempty"` // earlier factors than the one that passed last do not count
 	Subject     string           `json:"u"`           // the person of the session; nobody else may finish it
 	Session     string           `json:"i"`           // [session.PublicID] of the session that is stepped up
-	Transaction string           `json:"x,omitempty"` // what is approved; goes to the upstream and into the token
-	Request     string           `json:"o,omitempty"` // which request Transaction approves
-	Kept        string           `json:"k,omitempty"` // names the request body that waits to be sent again
+	Transaction *Transaction     `json:"x,omitempty"` // the one request that is approved; nil: the session alone is stepped up
 	Linked      bool             `json:"l,omitempty"` // a fresh link was asked for on the step-up page
 }
 
@@ -55,7 +55,20 @@ func (s *StepUp) again() *StepUp {
 	}
 	asked := *s
 	asked.Linked = false
+	if asked.Transaction != nil {
+		unconfirmed := *asked.Transaction
+		unconfirmed.ID, unconfirmed.Issued = "", time.Time{}
+		asked.Transaction = &unconfirmed
+	}
 	return &asked
+}
+
+// transaction is the one request that the flow's step-up approves; nil if there is none.
+func (f *Flow) transaction() *Transaction {
+	if f.StepUp == nil {
+		return nil
+	}
+	return f.StepUp.Transaction
 }
 
 // linked reports whether the flow waits for a link that steps up, not for one that signs in.
@@ -80,8 +93,8 @@ func (f *Flow) pending(s *session.Session, now time.Time) bool {
 	if f.StepUp == nil || f.StepUp.Subject != s.Subject {
 		return false
 	}
-	if f.StepUp.Transaction != "" && !f.passedSince(s) {
-		return true // an older factor approves nothing
+	if f.StepUp.Transaction != nil {
+		return !f.confirmed // whatever else has passed
 	}
 	asked := demand{factors: f.StepUp.Factors, maxAge: f.StepUp.MaxAge, newest: f.StepUp.Newest}
 	return !asked.met(s, now)

@@ -97,6 +97,12 @@ func (f *ForwardAuth) prepare() error {
 		}
 		f.trusted = append(f.trusted, prefix)
 	}
+	for _, rule := range f.StepUp {
+		if rule.Transaction && !bodiless(rule.Methods) {
+			return errors.New("step_up: transaction: an approval is for one body, and the proxy keeps bodies to itself: limit it to methods without one, " +
+				"as in `methods GET DELETE`, or put passwordless_guard before the application")
+		}
+	}
 	f.PathRule, f.remote = true, true
 	f.answered = []string{headerUser, headerEmail, headerGroups, "Authorization", "Cookie", "X-Original-Url", "X-Rewrite-Url"}
 	if slices.ContainsFunc(f.StepUp, func(rule StepUpRule) bool { return rule.Transaction }) {
@@ -106,6 +112,13 @@ func (f *ForwardAuth) prepare() error {
 		f.answered = append(f.answered, http.CanonicalHeaderKey(name))
 	}
 	return nil
+}
+
+// bodiless reports whether all methods are such that a request's content means nothing (RFC 9110, sections 9.3.1, 9.3.2 and 9.3.5).
+func bodiless(methods []string) bool {
+	return len(methods) > 0 && !slices.ContainsFunc(methods, func(method string) bool {
+		return !slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodDelete}, strings.ToUpper(method))
+	})
 }
 
 // parsePrefix reads an address or a CIDR range.
@@ -130,7 +143,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 	}
 	asked, err := f.asked(r)
 	if err == nil {
-		err = f.answerable(r, asked, rt)
+		err = f.answerable(asked, rt)
 	}
 	if err != nil {
 		f.logger.Error("refused a forward-auth request", zap.String("remote", r.RemoteAddr), zap.Error(err))
@@ -169,18 +182,16 @@ func (f *ForwardAuth) unavailable(answer *forwardAnswer, err error) error {
 
 // answerable refuses what must not pass although the guard would let it: on this way its own addresses cannot be served, and
 // headers cannot be taken off that the proxy does not replace.
-func (f *ForwardAuth) answerable(r, asked *http.Request, rt *realm) error {
+func (f *ForwardAuth) answerable(asked *http.Request, rt *realm) error {
 	if _, ok := rt.guardPath(asked); ok {
 		return fmt.Errorf("the proxy asked about %s: route %s on this host to Caddy, without forward auth", asked.URL.Path, rt.portal.Path)
 	}
-	own := forwardFamilies[f.Proxy]
-	for name := range r.Header {
-		switch {
-		case slices.Contains(own, name), slices.Contains(f.answered, name):
-		case f.family.covers(name):
+	for name := range asked.Header {
+		if f.family.covers(name) && !slices.Contains(f.answered, name) {
 			return fmt.Errorf("the client sent %q, which an upstream may take for one of our headers", name)
-		case f.judges().overrides(name) && !(name == "X-Forwarded-Prefix" && f.Proxy == proxyTraefik): // which Traefik replaces
-			return fmt.Errorf("the client sent %q, by which an upstream may read another request than the one asked about; have the proxy drop it", name)
+		}
+		if f.methods && isMethodOverride(name) {
+			return errors.New("a request that is meant to be read as one of another method")
 		}
 	}
 	for _, line := range asked.Header["Connection"] {

@@ -1,10 +1,12 @@
 package caddyauth
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
 )
 
@@ -66,5 +68,46 @@ func TestAttackForwardAuthMethodAndTransaction(t *testing.T) {
 	}
 	if err := listening.bind(g.app, g.rt.config); err == nil || !strings.Contains(err.Error(), "do not come this way") {
 		t.Errorf("step_up upstream: %v", err)
+	}
+}
+
+// The proxy has the body: an approval that cannot be bound to it is none.
+func TestAttackForwardAuthApprovesAnUnseenBody(t *testing.T) {
+	g := newGuarded(t)
+	for _, methods := range [][]string{nil, {"POST"}, {"GET", "PUT"}} {
+		each := eachTime()
+		each[0].Methods = methods
+		if err := (&ForwardAuth{Proxy: proxyTraefik, Guard: Guard{StepUp: each}}).prepare(); err == nil || !strings.Contains(err.Error(), "methods GET DELETE") {
+			t.Errorf("%v: %v", methods, err)
+		}
+	}
+	g.withNonce()
+	each := eachTime()
+	each[0].Methods = []string{"DELETE"}
+	guard := g.forwardAuth(ForwardAuth{Proxy: proxyTraefik, Guard: Guard{StepUp: each}})
+	s, cookie := g.signIn("alice", appOrigin)
+	remove := func(length string) *http.Request {
+		r := script(appOrigin+"/orders/5", cookie, g.nonce)
+		r.Method = http.MethodDelete
+		if length != "" {
+			r.Header.Set("Content-Length", length)
+		}
+		return ask(proxyTraefik, r)
+	}
+	var answer struct {
+		StepUpURL string `json:"step_up_url"`
+	}
+	if err := json.Unmarshal(g.answer(guard, remove("0")).Body.Bytes(), &answer); err != nil {
+		t.Fatal(err)
+	}
+	g.approved(g.stepUpFlow(answer.StepUpURL), s, session.Passkey)
+	if w := g.answer(guard, remove("5")); w.Code != http.StatusForbidden {
+		t.Errorf("with a body: %d %s", w.Code, w.Body)
+	}
+	if w := g.answer(guard, remove("")); w.Code != http.StatusOK || len(w.Header().Get(headerTransaction)) != 22 {
+		t.Errorf("as approved: %d %s", w.Code, w.Body)
+	}
+	if w := g.answer(guard, remove("")); w.Code != http.StatusUnauthorized {
+		t.Errorf("again: %d", w.Code)
 	}
 }

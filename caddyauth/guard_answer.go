@@ -41,6 +41,8 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) erro
 		v.allowScript(h, r)
 	}
 	switch {
+	case why.reason == "body_too_large" && isFormNavigation(r):
+		return v.formTooLarge(w, r)
 	case why.demand != nil && !isGRPC(r.Header):
 		return v.askStepUp(w, r, why.demand, navigation)
 	case why.status == http.StatusUnauthorized && navigation:

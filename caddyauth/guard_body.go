@@ -40,6 +40,7 @@ type keptForm struct {
 	Target  string    `json:"t"` // path and query
 	Type    string    `json:"c"` // Content-Type
 	Size    int       `json:"n"` // bytes
+	Digest  string    `json:"d"` // [digestOf] the body
 	Expires time.Time `json:"e"`
 }
 
@@ -85,46 +86,37 @@ func isFormNavigation(r *http.Request) bool {
 // errNotKept says that a form is too large, or that too many wait already.
 var errNotKept = errors.New("the form cannot be kept")
 
-// keepForm stores the request's form and returns the address of the page that offers to send it, and the form's name.
-func (v *visit) keepForm(w http.ResponseWriter, r *http.Request) (address, id string, err error) {
+// keepForm stores the request's form and returns the address of the page that offers to send it.
+func (v *visit) keepForm(w http.ResponseWriter, r *http.Request) (address string, err error) {
 	form := keptForm{
 		Session: session.PublicID(v.session), Target: targetOf(r), Type: r.Header.Get("Content-Type"), Expires: v.rt.now().Add(keptLifetime),
 	}
 	// On the portal's own host its pages are where ours would be.
 	if v.shared || v.family == nil || r.ContentLength > int64(v.keepBody) || len(form.Target)+len(form.Type) > keptTarget || !sameOriginPath(form.Target) {
-		return "", "", errNotKept
+		return "", errNotKept
 	}
-	body, err := v.readForm(w, r)
+	body, err := readBounded(w, r.Body, v.keepBody)
 	if err != nil {
-		return "", "", fmt.Errorf("reading a form: %w", err)
+		return "", fmt.Errorf("reading a form: %w", err)
 	}
 	if len(body) > v.keepBody || !v.family.kept.take(v.session.Subject, len(body), form.Expires, v.rt.now()) {
-		return "", "", errNotKept
+		return "", errNotKept
 	}
-	form.Size = len(body)
+	form.Size, form.Digest = len(body), digestOf(r.Header, body)
 	if form.ID, err = randomCode(v.rt.rand); err != nil {
-		return "", "", err
+		return "", err
 	}
 	for i := range form.parts() {
 		part := body[i*keptPart : min((i+1)*keptPart, len(body))]
 		if err := v.rt.sessions.PutOnce(r.Context(), keptPurpose, form.part(&v.session, i), part, form.Expires); err != nil {
-			return "", "", fmt.Errorf("keeping a form: %w", err)
+			return "", fmt.Errorf("keeping a form: %w", err)
 		}
 	}
 	sealed, err := v.sealForm(form)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	return v.sendAgainURL(sealed), form.ID, nil
-}
-
-// readForm reads as much of a body as can be kept, and a byte more of one that is too large. One that trickles in must not hold us.
-func (v *visit) readForm(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(keptReading)) // not every server can
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(v.keepBody)+1))
-	_ = control.SetReadDeadline(time.Time{})
-	return body, err
+	return v.sendAgainURL(sealed), nil
 }
 
 func (v *visit) sendAgainURL(sealed string) string {

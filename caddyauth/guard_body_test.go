@@ -58,7 +58,7 @@ func (g *guarded) keptFlow(r *http.Request, guards ...*Guard) Flow {
 		g.tb.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 	flow := g.stepUpFlow(w.Header().Get("Location"))
-	if flow.StepUp.Kept == "" || !strings.HasPrefix(flow.Return, appOrigin+"/auth/send-again?kept=") {
+	if !strings.HasPrefix(flow.Return, appOrigin+"/auth/send-again?kept=") {
 		g.tb.Fatalf("flow %+v", flow)
 	}
 	return flow

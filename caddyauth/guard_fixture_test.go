@@ -35,6 +35,7 @@ type guarded struct {
 	upstream func(http.ResponseWriter, *http.Request) // nil: 200 and "hello"
 	reached  *http.Request                            // what the upstream got last
 	calls    int
+	nonce    *http.Cookie    // of the browser; nil: it has none
 	repl     *caddy.Replacer // of the last request
 }
 
@@ -148,6 +149,9 @@ func (g *guarded) serveTo(w http.ResponseWriter, r *http.Request, guards ...*Gua
 	g.tb.Helper()
 	g.reached = nil
 	g.repl = caddy.NewReplacer()
+	if g.nonce != nil {
+		r.AddCookie(g.nonce)
+	}
 	r = caddyhttp.PrepareRequest(r, g.repl, w, nil)
 	if err := g.chain(guards).ServeHTTP(w, r); err != nil {
 		g.tb.Fatalf("the guard failed: %v", err)

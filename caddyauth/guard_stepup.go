@@ -34,8 +34,10 @@ type StepUpRule struct {
 	// another method are removed. Default: all.
 	Methods []string `json:"methods,omitempty"`
 
-	// Asks for every single request: a step-up approves just the one that it was asked for, within MaxAge and once. The upstream gets a
-	// random ID of what was approved as X-Passwordless-Transaction, and the user pool as the client metadata transactionId. Default: false.
+	// Asks for every single request: a step-up approves one request of one session in one browser, with the same method, address and
+	// body, once and within MaxAge. The upstream gets the approval's random ID as X-Passwordless-Transaction, the user pool as the
+	// client metadata transactionId. Bodies are read first, up to KeepBody, or 1 MiB where KeepBody is negative; larger ones get 413.
+	// Default: false.
 	Transaction bool `json:"transaction,omitempty"`
 }
 
@@ -80,13 +82,16 @@ func (s StepUpRule) demand() demand {
 	return d
 }
 
-// met reports whether one of the factors has passed recently enough.
-func (d *demand) met(s *session.Session, now time.Time) bool {
+// met reports whether one of the factors has passed recently enough in the session.
+func (d *demand) met(s *session.Session, now time.Time) bool { return d.passed(s.Factors, now) }
+
+// passed reports whether one of the factors is among these, and recent enough.
+func (d *demand) passed(factors session.Factors, now time.Time) bool {
 	var since time.Time
 	if d.newest {
-		since = s.Factors.Newest()
+		since = factors.Newest()
 	}
-	for _, passed := range s.Factors {
+	for _, passed := range factors {
 		if now.Sub(passed.At) <= d.maxAge && !passed.At.Before(since) && (len(d.factors) == 0 || slices.Contains(d.factors, passed.Factor.For())) {
 			return true
 		}
@@ -100,21 +105,21 @@ type stepUp struct {
 	methods []string
 }
 
-func (s *stepUp) covers(method string) bool {
-	return len(s.methods) == 0 || slices.ContainsFunc(s.methods, func(m string) bool { return strings.EqualFold(m, method) })
+func (s *stepUp) covers(r *http.Request) bool {
+	return len(s.methods) == 0 || slices.ContainsFunc(s.methods, func(m string) bool { return strings.EqualFold(m, r.Method) })
 }
 
 // stepUpRefusal says which factor the request still needs, if any.
-func (g *Guard) stepUpRefusal(v *visit, r *http.Request) *refusal {
+func (g *Guard) stepUpRefusal(v *visit, w http.ResponseWriter, r *http.Request) *refusal {
 	for i := range g.stepUps {
 		rule := &g.stepUps[i]
-		if !rule.covers(r.Method) {
+		if !rule.covers(r) {
 			continue
 		}
 		met := rule.met(&v.session, v.rt.now())
-		if met && rule.transaction { // in this order: an approval that came by another rule's factor must not be used up for this one
+		if rule.transaction {
 			var refused *refusal
-			if met, refused = v.takeApproval(r); refused != nil {
+			if met, refused = g.approved(v, w, r, rule, met); refused != nil {
 				return refused
 			}
 		}
@@ -123,6 +128,18 @@ func (g *Guard) stepUpRefusal(v *visit, r *http.Request) *refusal {
 		}
 	}
 	return nil
+}
+
+// approved reports whether this very request was approved for a rule that is met otherwise. Tokens and gRPC clients come by no page on which
+// somebody could approve anything. In this order: a copy of the session from before the step-up must not use the approval up.
+func (g *Guard) approved(v *visit, w http.ResponseWriter, r *http.Request, rule *stepUp, met bool) (bool, *refusal) {
+	if v.session.ID == "" || isGRPC(r.Header) {
+		return false, nil
+	}
+	if refused := g.describe(v, w, r); refused != nil || !met {
+		return false, refused
+	}
+	return v.approvedBy(r, &rule.demand)
 }
 
 // challenge is the WWW-Authenticate of RFC 9470, section 3.
@@ -182,11 +199,11 @@ func (v *visit) askStepUp(w http.ResponseWriter, r *http.Request, d *demand, nav
 func (v *visit) askStepUpOfForm(w http.ResponseWriter, r *http.Request, asked StepUp, transaction bool) error {
 	back, err := "", errNotKept
 	if sealed := claimed(r); sealed != "" && !v.sent {
-		if form, openErr := v.openForm(sealed); openErr == nil { // it waits already
-			back, err, asked.Kept = v.sendAgainURL(sealed), nil, form.ID
+		if _, openErr := v.openForm(sealed); openErr == nil { // it waits already
+			back, err = v.sendAgainURL(sealed), nil
 		}
 	} else if v.isForm(r) {
-		back, asked.Kept, err = v.keepForm(w, r)
+		back, err = v.keepForm(w, r)
 	}
 	if err == nil {
 		address, err := v.stepUpURL(w, r, back, asked, transaction)
@@ -198,7 +215,8 @@ func (v *visit) askStepUpOfForm(w http.ResponseWriter, r *http.Request, asked St
 	if !errors.Is(err, errNotKept) {
 		v.logger.Error("a form that waits for a step-up could not be kept", zap.Error(err))
 	}
-	address, err := v.stepUpURL(w, r, v.origin+"/", asked, false)
+	// An approval of a form that is filled in once more with the same is as good; of another site's form nobody is asked to approve any.
+	address, err := v.stepUpURL(w, r, v.origin+"/", asked, transaction && v.isForm(r))
 	if err != nil {
 		return err
 	}
@@ -216,7 +234,9 @@ func (v *visit) challengeStepUp(w http.ResponseWriter, d *demand, address string
 		ACRValues string `json:"acr_values,omitempty"`
 		MaxAge    int64  `json:"max_age"`
 		StepUpURL string `json:"step_up_url,omitempty"`
-	}{insufficientAuthentication, "step_up", "confirm in a browser that it is you, then try again", d.acrValues(), d.seconds(), address})
+
+		Transaction bool `json:"transaction,omitempty"` // for this very request: send the same body again
+	}{insufficientAuthentication, "step_up", "confirm in a browser that it is you, then try again", d.acrValues(), d.seconds(), address, d.transaction})
 }
 
 // stepUpURL is the address of the portal's step-up page for the session of this visit.
@@ -225,7 +245,8 @@ func (v *visit) stepUpURL(w http.ResponseWriter, r *http.Request, target string,
 		return "", errors.New("a step-up without session")
 	}
 	if transaction {
-		if err := v.issueTransaction(r.Context(), &s, r); err != nil {
+		var err error
+		if s.Transaction, err = v.transaction(r); err != nil {
 			return "", err
 		}
 	}

@@ -21,7 +21,6 @@ type visit struct {
 	origin string // of the application, "" when the request's host is not listed
 	host   string // the part of origin that binds cookies
 	shared bool   // the portal lives on this very origin
-	judged judged // what the rules on this host look at
 
 	cookie    string // session cookie as it came
 	cookieErr error
@@ -34,9 +33,12 @@ type visit struct {
 
 	opened        bool
 	authenticated bool
-	turnedAway    bool // a guard has answered
-	watched       bool // stream is entered
-	approved      bool // as a transaction of its own
+	turnedAway    bool     // a guard has answered
+	watched       bool     // stream is entered
+	request       string   // its digest, where a rule asks for an approval
+	sought        bool     // the approval was looked for
+	approval      approval // of this request; zero: none
+	held          int      // bytes of the body in memory
 	refused       *refusal
 	session       session.Session
 	bearer        token.Use // the kind of token that opened it, "" for a cookie
@@ -65,11 +67,10 @@ func (g *Guard) visit(r *http.Request, rt *realm) *visit {
 	}
 	v := &visit{rt: rt, logger: g.logger, cookies: cookieLines(r)}
 	v.cookie, v.cookieErr = rt.sessionCookie.Find(v.cookies)
-	facts := g.family.lookUp(rt, r)
-	v.origin, v.host, v.shared, v.judged = facts.origin, facts.host, facts.portal, facts.judged.or(g.judges())
+	v.origin, v.host, v.shared = g.family.hosts.lookUp(rt, r)
 	v.writer.shared = v.shared
 	session.StripCookies(r.Header)
-	g.family.scrub(r, v.judged)
+	g.family.scrub(r)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(v.placeholder)
 	}

@@ -29,6 +29,8 @@ type handoff struct {
 	NonceHash string          `json:"nonce_hash"` // of the nonce cookie there
 	Location  string          `json:"location"`   // path, query and fragment to return to
 	Session   session.Session `json:"session"`
+
+	Transaction string `json:"transaction,omitempty"` // ID of the transaction that was confirmed for this browser
 }
 
 // finish says where a browser goes that has just signed in at the portal, or was signed in already. On the portal's own origin
@@ -38,9 +40,6 @@ type handoff struct {
 func (rt *realm) finish(ctx context.Context, flow Flow, sess session.Session) (string, error) {
 	if flow.pending(&sess, rt.now()) {
 		return rt.flowURL("step-up", flow)
-	}
-	if err := rt.approve(ctx, flow, sess); err != nil {
-		return "", err
 	}
 	account := rt.portal.Path + "account"
 	target, err := rt.allowedReturn(flow.Return)
@@ -64,7 +63,7 @@ func (rt *realm) finish(ctx context.Context, flow Flow, sess session.Session) (s
 	if err != nil {
 		return "", fmt.Errorf("completing the session for a handoff: %w", err)
 	}
-	value, err := json.Marshal(handoff{flow.Host, flow.NonceHash, relativeReturn(target, flow.Fragment), sess})
+	value, err := json.Marshal(handoff{flow.Host, flow.NonceHash, relativeReturn(target, flow.Fragment), sess, flow.confirmedTransaction()})
 	if err != nil {
 		return "", fmt.Errorf("encoding a handoff: %w", err)
 	}
@@ -175,6 +174,9 @@ func (rt *realm) serveHandoff(w http.ResponseWriter, r *http.Request, v *visit) 
 	}
 	if err != nil {
 		return rt.handoffFailed(w, r, v, http.StatusForbidden, taken.Location, err)
+	}
+	if err := rt.activateApproval(r.Context(), taken); err != nil {
+		return rt.handoffFailed(w, r, v, http.StatusServiceUnavailable, taken.Location, err)
 	}
 	rt.sessionCookie.Set(w, value, taken.Session.Ends.Sub(rt.now()))
 	*v.nonce() = v.nonce().proven(taken.Session.Factors.Newest())

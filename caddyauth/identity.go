@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -23,18 +22,15 @@ const (
 const identityFamily = "xpasswordless"
 
 // guardFamily is what the guards of one realm have in common: a header that one guard sets must not be forged on a route that
-// only another one protects, and a path rule of one is void if another on that host lets ambiguous paths pass.
+// only another one protects, and a path rule of one is void if another lets ambiguous paths pass.
 type guardFamily struct {
 	mu        sync.Mutex
 	names     []string // folded header names beyond identityFamily
 	protected atomic.Pointer[[]string]
+	pathRules atomic.Bool
 	hosts     hostCache
 	kept      keepQuota
-
-	guards []*Guard
-	http   *caddyhttp.App // whose routes lead to the guards; nil outside of a whole configuration
-	scoped sync.Once
-	scopes []ruleScope
+	held      holdQuota
 }
 
 // guardFamilies is keyed by familyKey; it lives as long as a configuration's guards.
@@ -59,14 +55,10 @@ func (f *guardFamily) protect(headers map[string]string) {
 	f.protected.Store(&names)
 }
 
-// join adds a guard. Its rules hold on the hosts of its routes; see [guardFamily.judgedAt].
-func (f *guardFamily) join(g *Guard, app *caddyhttp.App) {
-	f.protect(g.Headers)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.http = app
-	if !g.remote { // what another proxy asks about says nothing of the requests that come here themselves
-		f.guards = append(f.guards, g)
+// applyPathRules notes that a guard looks at paths. Headers by which some upstreams replace the path are as good as forged then.
+func (f *guardFamily) applyPathRules() {
+	if !f.pathRules.Swap(true) {
+		f.protect(map[string]string{"X-Original-Url": "", "X-Rewrite-Url": ""})
 	}
 }
 
@@ -130,36 +122,31 @@ func (f *guardFamily) covers(name string) bool {
 	return false
 }
 
-// scrub removes every spelling of a protected header and of those that replace what was judged, and these names from Connection (the proxy
-// would delete our header as hop-by-hop after we set it) and from Trailer and the trailers themselves (an upstream may merge them into the
-// headers).
+// scrub removes every spelling of a protected header, and protected names from Connection (the proxy would delete our header as
+// hop-by-hop after we set it) and from Trailer and the trailers themselves (an upstream may merge them into the headers).
 //
 // It also leaves no upgrade but the one to a WebSocket.
-func (f *guardFamily) scrub(r *http.Request, j judged) {
+func (f *guardFamily) scrub(r *http.Request) {
 	for name := range r.Header {
-		if f.covers(name) || j.overrides(name) && !mayOverride(r, name) {
+		if f.covers(name) {
 			delete(r.Header, name)
 		}
 	}
 	scrubUpgrade(r.Header)
-	if len(r.Header["Connection"])+len(r.Header["Trailer"])+len(r.Trailer) == 0 {
-		return
-	}
-	protected := func(name string) bool { return f.covers(name) || j.overrides(name) }
-	scrubList(r.Header, "Connection", protected)
-	scrubList(r.Header, "Trailer", protected)
+	scrubList(r.Header, "Connection", f.covers)
+	scrubList(r.Header, "Trailer", f.covers)
 	if len(r.Trailer) > 0 {
-		scrubTrailer(r.Trailer, protected)
+		f.scrubTrailer(r.Trailer)
 		if r.Body != nil {
-			r.Body = &trailerGuard{ReadCloser: r.Body, protected: protected, trailer: r.Trailer}
+			r.Body = &trailerGuard{ReadCloser: r.Body, family: f, trailer: r.Trailer}
 		}
 	}
 }
 
 // scrubTrailer takes credentials off as well, which are no trailers (RFC 9110, section 6.5.1) and could pose as the one that we set.
-func scrubTrailer(trailer http.Header, protected func(string) bool) {
+func (f *guardFamily) scrubTrailer(trailer http.Header) {
 	for name := range trailer {
-		if protected(name) || isCredential(name) {
+		if f.covers(name) || isCredential(name) {
 			delete(trailer, name)
 		}
 	}
@@ -197,15 +184,15 @@ func scrubList(h http.Header, key string, covers func(string) bool) {
 // trailerGuard removes protected trailers once the body has been read: net/http adds even unannounced ones then.
 type trailerGuard struct {
 	io.ReadCloser
-	protected func(string) bool
-	trailer   http.Header
+	family  *guardFamily
+	trailer http.Header
 }
 
 // Read implements [io.Reader].
 func (t *trailerGuard) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
 	if err != nil {
-		scrubTrailer(t.trailer, t.protected)
+		t.family.scrubTrailer(t.trailer)
 	}
 	return n, err
 }

@@ -56,6 +56,7 @@ func (v *portalVisit) linkPage(flow Flow, sealed string, cause error) error {
 		return err
 	}
 	page := templates.LinkPage{Flow: sealed, Email: flow.Email, SameBrowser: sameBrowser(flow.Browser, browser)}
+	v.describeLink(&page, flow)
 	if cause != nil {
 		f := failureOf(cause)
 		v.note(f)
@@ -88,10 +89,19 @@ func (v *portalVisit) keptLinkPage(flow Flow, sealed, raw string, f failure) err
 		return f
 	}
 	v.note(f)
-	return v.page(f.status, templates.LinkPage{
+	page := templates.LinkPage{
 		Flow: sealed, Email: flow.Email, SameBrowser: sameBrowser(flow.Browser, browser), Current: other,
 		Error: f.code, Link: raw, Reference: reference(v.r), RetryAfter: seconds(f.retryAfter),
-	})
+	}
+	v.describeLink(&page, flow)
+	return v.page(f.status, page)
+}
+
+// describeLink says which request the link confirms.
+func (v *portalVisit) describeLink(page *templates.LinkPage, flow Flow) {
+	if t := flow.transaction(); t != nil && flow.linked() {
+		page.Method, page.Target, page.Application = t.Method, t.Target, v.rt.applicationOf(flow)
+	}
 }
 
 // postLink uses the link: this browser is signed in, and never the one that asked for the link.

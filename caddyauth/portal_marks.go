@@ -15,14 +15,15 @@ import (
 
 // Purposes of marks and one-time items in the session storage.
 const (
-	markChallenge = "portal-challenge" // a challenge that was answered
-	markFlow      = "portal-flow"      // a flow that was finished by its link, and by which browser
-	markLink      = "portal-link"      // a link that was used
-	markSent      = "portal-sent"      // when the newest link to an address went out
-	markCode      = "portal-code"      // a code by mail that is awaited
-	markPhone     = "portal-phone"     // a phone number that was verified a moment ago
-	markTarget    = "portal-target"    // where a flow leads whose address is too long for a mail
-	proofPurpose  = "portal-proof"     // a re-authentication
+	markChallenge   = "portal-challenge"   // a challenge that was answered
+	markFlow        = "portal-flow"        // a flow that was finished by its link, and by which browser
+	markLink        = "portal-link"        // a link that was used
+	markSent        = "portal-sent"        // when the newest link to an address went out
+	markCode        = "portal-code"        // a code by mail that is awaited
+	markPhone       = "portal-phone"       // a phone number that was verified a moment ago
+	markTarget      = "portal-target"      // where a flow leads whose address is too long for a mail
+	markTransaction = "portal-transaction" // a transaction that was confirmed
+	proofPurpose    = "portal-proof"       // a re-authentication
 )
 
 // mark is a remembered fact, sealed in the session storage.

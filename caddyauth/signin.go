@@ -67,6 +67,9 @@ func (v *portalVisit) moveOn(flow Flow) (bool, error) {
 		}
 		return true, v.fail(failure{status: http.StatusForbidden, code: "cookies_refused"})
 	}
+	if flow.confirmed, err = v.spent(flow); err != nil {
+		return false, err
+	}
 	location, err := v.rt.finish(v.r.Context(), flow, s)
 	if err != nil {
 		return false, err

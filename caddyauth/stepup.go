@@ -18,7 +18,8 @@ import (
 // keyTransaction is the ClientMetadata key of what a step-up approves; a pool that persists it puts it into the token.
 const keyTransaction = "transactionId"
 
-// getStepUp asks somebody who is signed in to prove it once more. Who is not signs in first; who has done so a moment ago goes on.
+// getStepUp asks somebody who is signed in to prove it once more. Who is not signs in first; who has done so a moment ago goes on. A
+// transaction is always asked about: no factor that passed before, and no GET, confirms it.
 func (v *portalVisit) getStepUp() error {
 	from, err := v.rt.openFlow(v.r.URL.Query().Get("flow"))
 	if errors.Is(err, errFlowExpired) {
@@ -49,7 +50,7 @@ func (v *portalVisit) getStepUp() error {
 	if s.Subject != from.StepUp.Subject {
 		return v.otherPerson(s)
 	}
-	if !from.pending(&s, v.rt.now()) {
+	if from.transaction() == nil && !from.pending(&s, v.rt.now()) {
 		if moved, err := v.moveOn(from); err != nil || moved {
 			return err
 		}
@@ -67,6 +68,11 @@ func (v *portalVisit) getStepUp() error {
 	flow.Issued = v.rt.now() // the person is at it
 	flow.StepUp = flow.StepUp.again()
 	flow.StepUp.Session = session.PublicID(s)
+	if t := flow.transaction(); t != nil {
+		if err := t.begin(v.rt); err != nil {
+			return err
+		}
+	}
 	return v.stepUpPage(http.StatusOK, flow, s, failure{})
 }
 
@@ -90,6 +96,16 @@ func (v *portalVisit) stepUpFlow(sealed string) (Flow, session.Session, error) {
 	s, err := v.stepUpSession(flow)
 	if err != nil {
 		return Flow{}, session.Session{}, err
+	}
+	spent, err := v.spent(flow)
+	if err != nil {
+		return Flow{}, session.Session{}, err
+	}
+	if spent { // the page asks anew when it is loaded again
+		if v.again, err = v.rt.flowURL("step-up", flow); err != nil {
+			return Flow{}, session.Session{}, err
+		}
+		return Flow{}, session.Session{}, fmt.Errorf("%w: its transaction was confirmed already", errFlowExpired)
 	}
 	return flow, s, nil
 }
@@ -156,11 +172,14 @@ func (v *portalVisit) stepUpPage(status int, flow Flow, s session.Session, f fai
 		return fmt.Errorf("sealing the sign-in state: %w", err)
 	}
 	page := templates.StepUpPage{
-		Flow: sealed, Application: hostOf(flow.Host), Account: s.Email, Transaction: flow.StepUp.Transaction, Error: f.code,
+		Flow: sealed, Application: hostOf(flow.Host), Account: s.Email, Error: f.code,
 		Passkey: offered.passkey, SMS: offered.sms, Link: offered.link, Instead: !flow.StepUp.accepts(session.MagicLink) && !slices.Contains(flow.StepUp.Factors, session.EmailCode),
 	}
 	if page.Account == "" {
 		page.Account = s.Username
+	}
+	if t := flow.transaction(); t != nil {
+		page.Method, page.Target, page.Application = t.Method, t.Target, v.rt.applicationOf(flow)
 	}
 	if status >= http.StatusInternalServerError {
 		page.Reference = reference(v.r)
@@ -171,8 +190,8 @@ func (v *portalVisit) stepUpPage(status int, flow Flow, s session.Session, f fai
 // stepUpMetadata is what goes along with the proof of a step-up.
 func stepUpMetadata(asked *StepUp, method challenge.SignInMethod) map[string]string {
 	metadata := map[string]string{challenge.KeySignInMethod: string(method)}
-	if asked.Transaction != "" {
-		metadata[keyTransaction] = asked.Transaction
+	if asked.Transaction != nil {
+		metadata[keyTransaction] = asked.Transaction.ID
 	}
 	return metadata
 }
@@ -195,7 +214,14 @@ func (v *portalVisit) stepUp(ctx context.Context, flow Flow, s session.Session, 
 	if err := v.setSession(next); err != nil {
 		return "", err
 	}
-	v.audit(happenedStepUp, "", append(whoIs(next), zap.String("factor", string(factor)), zap.String("application", flow.Host))...)
+	if err := v.rt.confirm(ctx, &flow, &next, append([]session.Factor{factor}, also...)); err != nil {
+		return "", err
+	}
+	fields := append(whoIs(next), zap.String("factor", string(factor)), zap.String("application", flow.Host))
+	if flow.confirmed {
+		fields = append(fields, zap.String("transaction", flow.transaction().ID))
+	}
+	v.audit(happenedStepUp, "", fields...)
 	return v.rt.finish(v.r.Context(), flow, next)
 }
 

@@ -114,7 +114,7 @@ func TestFreshLinkApprovesATransaction(t *testing.T) {
 	b.later()
 	address, err := p.rt.flowURL("step-up", Flow{
 		Return: appOrigin + "/", Host: appOrigin, NonceHash: "n",
-		StepUp: &StepUp{Factors: []session.Factor{session.Passkey}, MaxAge: time.Minute, Subject: s.Subject, Session: session.PublicID(s), Transaction: "tx"},
+		StepUp: &StepUp{Factors: []session.Factor{session.Passkey}, MaxAge: time.Minute, Subject: s.Subject, Session: session.PublicID(s), Transaction: &Transaction{Request: "digest", Method: "DELETE", Target: "/orders/17"}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -247,21 +247,23 @@ func TestStepUpNamesWhatIsApproved(t *testing.T) {
 	b, s, device := p.annaWithPasskey()
 	address, err := p.rt.flowURL("step-up", Flow{
 		Return: appOrigin + "/", Host: appOrigin, NonceHash: "n",
-		StepUp: &StepUp{MaxAge: 5 * time.Minute, Subject: s.Subject, Session: session.PublicID(s), Transaction: "tx-4711"},
+		StepUp: &StepUp{MaxAge: 5 * time.Minute, Subject: s.Subject, Session: session.PublicID(s), Transaction: &Transaction{Request: "digest", Method: "DELETE", Target: "/orders/17"}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	page := b.get(address)
-	if !strings.Contains(page.Body.String(), "tx-4711") {
-		t.Error("the page does not say what is approved")
+	for _, word := range []string{"<dd>Delete</dd>", ">/orders/17<", ">app.example.com<"} {
+		if !strings.Contains(page.Body.String(), word) {
+			t.Errorf("the page does not say what is approved: no %s", word)
+		}
 	}
 	flow := b.found(page, dataField("flow"))
 	asked := b.passkeyPrompt(flow)
 	if w := b.passkeyAnswer(flow, asked, device.Get(t, asked.PublicKey)); w.Code != http.StatusOK {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
-	if p.pool.answered[keyTransaction] != "tx-4711" {
+	if opened, err := p.rt.openFlow(flow); err != nil || p.pool.answered[keyTransaction] != opened.transaction().ID {
 		t.Errorf("the pool got %v", p.pool.answered)
 	}
 }

@@ -19,6 +19,25 @@ func isUpgrade(r *http.Request) bool {
 	return false
 }
 
+// methodOf is the method that rules, approvals and pages go by: what the upstream gets. Of an extended CONNECT the reverse proxy makes a GET
+// that asks for an upgrade.
+func methodOf(r *http.Request) string {
+	if isExtendedConnect(r) {
+		return http.MethodGet
+	}
+	return r.Method
+}
+
+// isExtendedConnect reports whether r opens a WebSocket on one stream of a connection: net/http's HTTP/2 says so by a pseudo-header, quic-go by
+// the protocol. The reverse proxy looks at the same.
+func isExtendedConnect(r *http.Request) bool {
+	if r.Method != http.MethodConnect {
+		return false
+	}
+	protocol := r.Header[":protocol"]
+	return r.ProtoMajor == 2 && len(protocol) > 0 && protocol[0] == "websocket" || r.ProtoMajor == 3 && r.Proto == "websocket"
+}
+
 // scrubUpgrade leaves WebSockets as the only protocol that a client can ask for. An upstream that agrees to h2c (RFC 7540, section 3.2) turns
 // the connection into a tunnel for any further requests, which no guard would see.
 func scrubUpgrade(h http.Header) {

@@ -58,7 +58,12 @@ func TestFormOutlivesAStepUp(t *testing.T) {
 	}
 
 	d.order(b, "tea", file)
-	transaction := b.text("#transaction")
+	// The page says in words what is approved, and shows no ID.
+	if shown := b.text("#transaction"); !strings.Contains(shown, "Send") || !strings.Contains(shown, "/orders?kind=express") || !strings.Contains(shown, strings.TrimPrefix(d.app, "http://")) {
+		t.Errorf("the page says that %q is approved", shown)
+	}
+	b.accessible("step-up for a transaction")
+	b.reflows("step-up for a transaction")
 	b.picture(folder, "step-up-transaction")
 	b.click("#passkey-button")
 	b.see("#send-again")
@@ -81,15 +86,12 @@ func TestFormOutlivesAStepUp(t *testing.T) {
 		t.Errorf("the browser stands at %s", at)
 	}
 	approved := ask[[]string](b, "[...document.querySelectorAll('[data-name=X-Passwordless-Transaction] td')].map((cell) => cell.textContent.trim())")
-	if len(approved) != 1 || approved[0] != transaction || transaction == "" {
-		t.Errorf("the application learns of %q, approved was %q", approved, transaction)
+	if len(approved) != 1 || len(approved[0]) != 22 {
+		t.Errorf("the application learns of %q", approved)
 	}
 
 	// The next one needs an approval of its own, which the person gives and then drops the form: the application never sees it.
 	d.order(b, "coffee", "")
-	if again := b.text("#transaction"); again == transaction {
-		t.Error("one approval is named for two forms")
-	}
 	b.click("#passkey-button")
 	b.see("#discard")
 	b.click("#discard")

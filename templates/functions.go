@@ -20,6 +20,7 @@ import (
 //	host                    an origin without its scheme
 //	wait                    seconds in words
 //	or2 value fallback      the value unless it is empty
+//	method                  what a request of that method does, in a word
 //	blank                   an empty row for scripts to fill
 func (p *Pages) functions(lang string) template.FuncMap {
 	return template.FuncMap{
@@ -39,6 +40,7 @@ func (p *Pages) functions(lang string) template.FuncMap {
 		"linkable": linkable,
 		"host":     func(origin string) string { return origin[strings.LastIndex(origin, "/")+1:] },
 		"wait":     func(seconds int) (string, error) { return wait(lang, seconds) },
+		"method":   func(method string) string { return methodWord(lang, method) },
 		"blank":    func() PasskeyRow { return PasskeyRow{} },
 		"or2": func(value, fallback string) string {
 			if value != "" {
@@ -47,6 +49,19 @@ func (p *Pages) functions(lang string) template.FuncMap {
 			return fallback
 		},
 	}
+}
+
+// methodWord is the word for an action; a method that has none stands for itself.
+func methodWord(lang, method string) string {
+	name := strings.ToLower(method)
+	switch name {
+	case "head":
+		name = "get"
+	case "get", "post", "put", "patch", "delete":
+	default:
+		return method
+	}
+	return firstOf(lang, "action."+name)
 }
 
 func (p *Pages) asset(file string) (string, error) {

@@ -65,7 +65,8 @@ type StepUpPage struct {
 	Flow        string // sealed; goes with every request of the page
 	Application string // host that asks, "app.example.com", or ""
 	Account     string // whose session it is
-	Transaction string // what is approved, or ""
+	Method      string // of the one request that is approved, "DELETE"; "": the session alone is stepped up
+	Target      string // path and query of that request, as people may read them
 	Passkey     bool   // offered
 	SMS         bool   // offered
 	Link        bool   // offered
@@ -78,6 +79,9 @@ type StepUpPage struct {
 type LinkPage struct {
 	Flow        string
 	Email       string // the account that the link is for
+	Application string // host that asks, where a request is approved
+	Method      string // of the one request that is approved, or ""
+	Target      string // path and query of that request, as people may read them
 	Current     string // another account that is signed in here, or ""
 	SameBrowser bool   // the link was asked for in this browser
 	Error       string // code: shown instead of the button, or above it where Link is kept

@@ -40,6 +40,8 @@ function act({ state, location: next }) {
 		window.location.replace(next || base);
 	} else if (state === "elsewhere") {
 		end(texts.elsewhere);
+	} else if (state === "confirmed") {
+		end(texts.confirmed);
 	} else if (state === "expired") {
 		end(texts.expired);
 	}
