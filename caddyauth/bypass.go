@@ -67,7 +67,7 @@ func parseBypass(s string) (bypass, error) {
 	return b, b.path.validate()
 }
 
-// matches reports whether the guard is lifted for r.
+// matches reports whether the guard is lifted for r, by the method that the upstream gets.
 func (b *bypass) matches(r *http.Request) bool {
-	return b.path.matches(r.URL.Path) && (len(b.methods) == 0 || slices.Contains(b.methods, r.Method))
+	return b.path.matches(r.URL.Path) && (len(b.methods) == 0 || slices.Contains(b.methods, methodOf(r)))
 }

@@ -105,8 +105,11 @@ type stepUp struct {
 	methods []string
 }
 
+// covers reports whether the rule is for the request's method: the one that came, and the one that the upstream gets.
 func (s *stepUp) covers(r *http.Request) bool {
-	return len(s.methods) == 0 || slices.ContainsFunc(s.methods, func(m string) bool { return strings.EqualFold(m, r.Method) })
+	return len(s.methods) == 0 || slices.ContainsFunc(s.methods, func(m string) bool {
+		return strings.EqualFold(m, r.Method) || strings.EqualFold(m, methodOf(r))
+	})
 }
 
 // stepUpRefusal says which factor the request still needs, if any.

@@ -1,8 +1,16 @@
 package caddyauth
 
 import (
+	"encoding/json"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-cognito/passwordless/internal/session"
 )
 
 // Any page may open a WebSocket to the application, and the browser sends our cookie along.
@@ -120,5 +128,107 @@ func TestAttackTunnelByUpgrade(t *testing.T) {
 	h := http.Header{"Upgrade": {"h2c, WebSocket", "foo"}, "Http2-Settings": {"x"}}
 	if scrubUpgrade(h); len(h) != 1 || len(h["Upgrade"]) != 1 || h.Get("Upgrade") != "websocket" {
 		t.Errorf("of several protocols remain %v", h)
+	}
+}
+
+// connects are what net/http and quic-go make of an extended CONNECT (RFC 8441, RFC 9220). The reverse proxy sends the upstream a GET.
+func connects(target string, cookies ...*http.Cookie) map[string]*http.Request {
+	over := func(major int, change func(*http.Request)) *http.Request {
+		r := script(target, cookies...)
+		r.Method, r.ProtoMajor, r.ProtoMinor = http.MethodConnect, major, 0
+		r.Header.Set("Origin", appOrigin)
+		change(r)
+		return r
+	}
+	return map[string]*http.Request{
+		"HTTP/2": over(2, func(r *http.Request) { r.Proto, r.Header[":protocol"] = "HTTP/2.0", []string{"websocket"} }),
+		"HTTP/3": over(3, func(r *http.Request) { r.Proto = "websocket" }),
+	}
+}
+
+// Attack: what a rule asks of GET is passed by a CONNECT that the upstream gets as a GET.
+func TestAttackExtendedConnectAroundMethods(t *testing.T) {
+	for name, rules := range map[string][]StepUpRule{
+		"step-up":     {{MaxAge: caddy.Duration(time.Minute), Factors: []string{"sms"}, Methods: []string{"GET", "HEAD"}}},
+		"transaction": {{MaxAge: caddy.Duration(time.Minute), Methods: []string{"GET"}, Transaction: true}},
+		"CONNECT":     {{MaxAge: caddy.Duration(time.Minute), Factors: []string{"sms"}, Methods: []string{"CONNECT"}}},
+	} {
+		g := newGuarded(t)
+		g.withNonce()
+		guard := g.guard(Guard{StepUp: rules})
+		s, cookie := g.signIn("alice", appOrigin)
+		for version, r := range connects(appOrigin+"/get/page", cookie) {
+			w := g.serve(r, guard)
+			if w.Code != http.StatusUnauthorized || g.reached != nil {
+				t.Errorf("%s by %s: %d", name, version, w.Code)
+				continue
+			}
+			var answer struct {
+				StepUpURL string `json:"step_up_url"`
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+				t.Fatal(err)
+			}
+			flow := g.stepUpFlow(answer.StepUpURL)
+			if name != "transaction" {
+				continue
+			}
+			if flow.transaction().Method != http.MethodGet {
+				t.Errorf("%s: people read %q", version, flow.transaction().Method)
+			}
+			g.approved(flow, s, session.Passkey) // and once it is approved it passes, its body, the tunnel, unread
+			again := connects(appOrigin+"/get/page", cookie)[version]
+			again.Body = unreadable{t}
+			if w := g.serve(again, guard); w.Code != http.StatusOK {
+				t.Errorf("%s: approved, %d", version, w.Code)
+			}
+		}
+	}
+}
+
+// unreadable is a body that nobody may touch.
+type unreadable struct{ *testing.T }
+
+func (u unreadable) Read([]byte) (int, error) {
+	u.Error("the tunnel was read")
+	return 0, io.EOF
+}
+
+func (unreadable) Close() error { return nil }
+
+// A bypass is for the method that the upstream gets, too.
+func TestExtendedConnectIsAGetForBypass(t *testing.T) {
+	g := newGuarded(t)
+	for rule, status := range map[string]int{"GET /live/*": http.StatusOK, "/live/*": http.StatusOK, "POST /live/*": http.StatusUnauthorized, "CONNECT /live/*": http.StatusUnauthorized} {
+		guard := g.guard(Guard{Bypass: []string{rule}})
+		for version, r := range connects(appOrigin + "/live/feed") {
+			if w := g.serve(r, guard); w.Code != status {
+				t.Errorf("bypass %s by %s: %d", rule, version, w.Code)
+			}
+		}
+	}
+	// A CONNECT that opens no WebSocket reaches the upstream as one.
+	guard := g.guard(Guard{Bypass: []string{"GET /live/*"}})
+	for version, r := range connects(appOrigin + "/live/feed") {
+		r.Proto, r.Header[":protocol"] = "connect-udp", []string{"connect-udp"}
+		if w := g.serve(r, guard); w.Code != http.StatusUnauthorized {
+			t.Errorf("another protocol by %s: %d", version, w.Code)
+		}
+	}
+}
+
+// A proxy that asks about a WebSocket over HTTP/2 in its client's words is answered as about the GET that it will send.
+func TestAttackForwardAuthConnectAroundMethods(t *testing.T) {
+	g := newGuarded(t)
+	_, cookie := g.signIn("alice", appOrigin)
+	rules := fiveMinutes("sms")
+	rules[0].Methods = []string{"GET"}
+	guard := g.forwardAuth(ForwardAuth{Proxy: proxyTraefik, Guard: Guard{StepUp: rules}})
+	r := script(appOrigin+"/x", cookie)
+	r.Method = http.MethodConnect
+	r.Header.Set("Origin", appOrigin)
+	r.Header.Set("Sec-Websocket-Version", "13")
+	if w := g.answer(guard, ask(proxyTraefik, r)); w.Code != http.StatusUnauthorized || !strings.Contains(w.Body.String(), "step_up") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

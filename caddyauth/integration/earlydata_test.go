@@ -50,6 +50,11 @@ https://app.example.com:PORT {
 	log {
 		output file FOLDER/access
 	}
+	passwordless_guard /read/* {
+		step_up 10s passkey {
+			methods GET HEAD
+		}
+	}
 	passwordless_guard
 	reverse_proxy APPLICATION
 }
