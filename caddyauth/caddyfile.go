@@ -53,6 +53,14 @@ func init() {
 //			claims       <name...>
 //			cookie_domain <domain>
 //		}
+//		limits {
+//			mails|links|passkeys|challenges|texts|codes {
+//				address|network|site|account|overall <burst> <every>|off
+//				daily <number>|off
+//			}
+//			reserve <percent>%
+//			trusted_networks <network...>
+//		}
 //		branding {
 //			name   <name>
 //			logo   <path>
@@ -164,13 +172,15 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return r.unmarshalSignUp(d)
 	case "session":
 		return r.unmarshalSession(d)
+	case "limits":
+		return r.unmarshalLimits(d)
 	case "branding":
 		return r.unmarshalBranding(d)
 	case "templates":
 		return stringArgument(d, &r.Templates)
 	default:
 		return d.Errf("unknown option %q for passwordless: use realm, portal, applications, shared_host, user_pool, credential_store, session_store, "+
-			"passkeys, magic_link, sms_step_up, remembered_users, sign_up, session, branding or templates", option)
+			"passkeys, magic_link, sms_step_up, remembered_users, sign_up, session, limits, branding or templates", option)
 	}
 	return nil
 }

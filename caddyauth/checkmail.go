@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/caddy-cognito/passwordless/templates"
@@ -15,9 +16,9 @@ func (v *portalVisit) getCheckMail() error {
 	if err != nil || flow.Email == "" {
 		return v.seeOther(v.rt.portal.Path + "sign-in?flow=" + url.QueryEscape(v.r.URL.Query().Get("flow")))
 	}
-	notice := ""
-	if v.r.URL.Query().Get("notice") == "link_sent" {
-		notice = "link_sent"
+	notice := v.r.URL.Query().Get("notice")
+	if !slices.Contains(mailNotices, notice) {
+		notice = ""
 	}
 	return v.page(http.StatusOK, templates.CheckMailPage{
 		Flow: v.r.URL.Query().Get("flow"), Email: flow.Email, Notice: notice,
@@ -26,6 +27,9 @@ func (v *portalVisit) getCheckMail() error {
 		Code:        v.awaitsCode(flow),
 	})
 }
+
+// mailNotices are what the page that waits can say about the mail.
+var mailNotices = []string{"link_sent", "link_recent"}
 
 // resendAfter is how long the page makes people wait before they ask for another link; the triggers refuse before, too.
 const resendAfter = time.Minute

@@ -95,11 +95,7 @@ func (v *portalVisit) serveFIDO2Route(below string) error {
 			return err
 		}
 	}
-	account := ""
-	if caller.username != "" {
-		account = "session:" + caller.username
-	}
-	if err := v.limitCeremony(account); err != nil {
+	if err := v.limitCaller(caller); err != nil {
 		return err
 	}
 	return found.serve(v, caller)

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
 )
@@ -58,6 +59,9 @@ func (v *portalVisit) caller(cross bool) (fido2Caller, error) {
 		if len(values) > 1 || !strings.EqualFold(scheme, "Bearer") {
 			return fido2Caller{}, v.unauthorized(messageUnauthorized, nil)
 		}
+		if err := v.limitSender(); err != nil { // a signature is checked next
+			return fido2Caller{}, err
+		}
 		return v.bearer(strings.TrimSpace(raw))
 	}
 	if cross {
@@ -103,6 +107,17 @@ func (v *portalVisit) bearer(raw string) (fido2Caller, error) {
 		username: claims.Username, subject: claims.Subject, email: claims.Email, authTime: claims.AuthTime,
 		handle: challenge.UserHandle(claims.Username, claims.Subject),
 	}, nil
+}
+
+// limitCaller counts a call: what strangers want of the store leaves room for everybody else.
+func (v *portalVisit) limitCaller(c fido2Caller) error {
+	if c.subject != "" {
+		return v.limited(v.signedInWait(ratelimit.Passkeys, c.subject))
+	}
+	if err := v.limited(v.senderWait(ratelimit.Challenges)); err != nil {
+		return err
+	}
+	return v.limited(v.portal.limits.Stranger(v.rt.now(), ratelimit.Challenges, v.address()))
 }
 
 func (v *portalVisit) unauthorized(message string, cause error) error {

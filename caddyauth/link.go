@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/templates"
 	"github.com/caddy-cognito/passwordless/userpool"
@@ -43,8 +45,8 @@ func (v *portalVisit) linkFlow(sealed string) (Flow, error) {
 		return Flow{}, failure{status: http.StatusGone, code: "link_expired", cause: err}
 	case err != nil:
 		return Flow{}, failure{status: http.StatusBadRequest, code: "link_malformed", cause: err}
-	case flow.Email == "" || flow.ID == "":
-		return Flow{}, failure{status: http.StatusBadRequest, code: "link_malformed", cause: errors.New("the flow never asked for a link")}
+	case flow.Email == "" || flow.ID == "" || flow.Mailed == "":
+		return Flow{}, failure{status: http.StatusBadRequest, code: "link_malformed", cause: errors.New("the flow is not that of a mail")}
 	}
 	return flow, nil
 }
@@ -118,8 +120,13 @@ func (v *portalVisit) postLink() error {
 	if err != nil {
 		return v.linkPage(flow, sealed, err)
 	}
-	if err := v.limitCeremony("link:" + link.Message.UserName); err != nil {
-		return v.keptLinkPage(flow, sealed, raw, failureOf(err))
+	if err := v.limitLink(flow, link); err != nil {
+		f := failureOf(err)
+		if f.status == http.StatusTooManyRequests {
+			v.audit(happenedLimit, f.code, zap.String("path", v.r.URL.Path))
+			return v.keptLinkPage(flow, sealed, raw, f)
+		}
+		return v.linkPage(flow, sealed, err)
 	}
 	ctx, cancel := v.pool()
 	defer cancel()
@@ -142,6 +149,24 @@ func (v *portalVisit) postLink() error {
 		return v.linkPage(flow, sealed, f)
 	}
 	return v.seeOther(location)
+}
+
+// mailedTo names a user within a sealed flow, in few characters.
+func mailedTo(username string) string {
+	sum := sha256.Sum256([]byte(username))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// limitLink counts an attempt for its sender, and for nobody else unless the link comes with the address of the very mail that was sent to
+// its user: so strangers can neither use up the pool's time with links that they made up, nor an account's attempts. Only the pool can check the signature.
+func (v *portalVisit) limitLink(flow Flow, link challenge.Link) error {
+	if err := tooMany(v.senderWait(ratelimit.Links)); err != nil {
+		return err
+	}
+	if subtle.ConstantTimeCompare([]byte(flow.Mailed), []byte(mailedTo(link.Message.UserName))) != 1 {
+		return failure{status: http.StatusForbidden, code: "invalid", cause: errors.New("the link is not that of the mail that the address is from")}
+	}
+	return tooMany(v.provenWait(ratelimit.Links, "mail "+flow.ID))
 }
 
 // alreadySignedIn goes on where this browser was signed in by this very flow: a button pressed twice.
@@ -269,10 +294,9 @@ func (v *portalVisit) refusedLink(ctx context.Context, flow Flow, link challenge
 	} else if finished { // by the code beside it, or by an earlier one of its links
 		return failure{status: http.StatusGone, code: "link_used", cause: cause}
 	}
-	var sent time.Time
-	if known, err := v.rt.recall(ctx, markSent, accountBucket(flow.Email), &sent); err != nil {
+	if sent, known, err := v.newestLink(ctx, flow.Email); err != nil {
 		return err
-	} else if known && link.Message.IssuedAt < sent.Add(-sentSlack).Unix() {
+	} else if known && link.Message.IssuedAt < sent.At.Add(-sentSlack).Unix() {
 		return failure{status: http.StatusGone, code: "link_replaced", cause: cause}
 	}
 	return failure{status: http.StatusForbidden, code: "invalid", cause: cause}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/userpool"
 )
@@ -71,8 +72,8 @@ func (v *portalVisit) postMailCode() error {
 		v.audit(what, f.code, zap.String("factor", string(session.EmailCode)), zap.String("email", flow.Email))
 		return f
 	}
-	if wait := v.portal.limits.codes.take(v.rt.now(), v.address(), flow.Email); wait > 0 {
-		return refused(failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait})
+	if err := v.limitMailCode(flow); err != nil {
+		return refused(failureOf(err))
 	}
 	ctx, cancel := v.pool()
 	defer cancel()
@@ -81,6 +82,17 @@ func (v *portalVisit) postMailCode() error {
 		return refused(failureOf(err))
 	}
 	return v.json(http.StatusOK, locationAnswer{location})
+}
+
+// limitMailCode counts a try, where nobody is signed in for the address that was typed.
+func (v *portalVisit) limitMailCode(flow Flow) error {
+	if flow.linked() {
+		return tooMany(v.signedInWait(ratelimit.Codes, flow.StepUp.Subject))
+	}
+	if err := tooMany(v.senderWait(ratelimit.Codes)); err != nil {
+		return err
+	}
+	return tooMany(v.strangerWait(ratelimit.Codes, flow.Email))
 }
 
 // useCode gives the code to the pool. What awaits it is taken away meanwhile, so that two answers at once are one try.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/userpool"
 )
@@ -158,15 +159,11 @@ func (v *portalVisit) postPhone() error {
 
 // limitTexts bounds messages to one number, too: many accounts could be made to write to one.
 func (v *portalVisit) limitTexts(s session.Session, number string) error {
-	wait := v.portal.limits.texts.account.take(v.rt.now(), "number "+number)
-	if wait == 0 {
-		wait = v.portal.limits.texts.take(v.rt.now(), v.address(), s.Subject)
+	err := tooMany(v.signedInWait(ratelimit.Texts, s.Subject, "number "+number))
+	if err != nil {
+		v.audit(happenedCode, "too_many", whoIs(s)...)
 	}
-	if wait == 0 {
-		return nil
-	}
-	v.audit(happenedCode, "too_many", whoIs(s)...)
-	return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+	return err
 }
 
 func (v *portalVisit) codeSent(number string) error {
@@ -217,9 +214,9 @@ func (v *portalVisit) postPhoneVerify() error {
 	if !ok {
 		return failure{status: http.StatusUnprocessableEntity, code: "code_wrong"}
 	}
-	if wait := v.portal.limits.codes.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
+	if err := tooMany(v.signedInWait(ratelimit.Codes, s.Subject)); err != nil {
 		v.audit(happenedPhoneVerified, "too_many", whoIs(s)...)
-		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+		return err
 	}
 	ctx, cancel := v.pool()
 	defer cancel()

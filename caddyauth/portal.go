@@ -14,6 +14,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
+
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 )
 
 func init() {
@@ -32,7 +34,7 @@ type Portal struct {
 
 	app     *App
 	origins []string
-	limits  *portalLimits
+	limits  *ratelimit.Limiter
 	logger  *zap.Logger
 	hint    sync.Once
 }
@@ -65,7 +67,7 @@ func (p *Portal) bind(app *App) error {
 		}
 		p.origins = append(p.origins, o.String())
 	}
-	limits, err := joinPortalLimits(p.realmName())
+	limits, err := joinLimits(p.realmName(), app.Realms[p.realmName()].limits)
 	if err != nil {
 		return fmt.Errorf("passwordless_portal: %w", err)
 	}
@@ -79,7 +81,7 @@ func (p *Portal) Cleanup() error {
 	if p.limits == nil {
 		return nil // Provision failed before
 	}
-	return leavePortalLimits(p.realmName())
+	return leaveLimits(p.realmName())
 }
 
 func (p *Portal) realmName() string {

@@ -18,7 +18,7 @@ const (
 	markChallenge   = "portal-challenge"   // a challenge that was answered
 	markFlow        = "portal-flow"        // a flow that was finished by its link, and by which browser
 	markLink        = "portal-link"        // a link that was used
-	markSent        = "portal-sent"        // when the newest link to an address went out
+	markSent        = "portal-sent-link"   // a [sentLink]
 	markCode        = "portal-code"        // a code by mail that is awaited
 	markPhone       = "portal-phone"       // a phone number that was verified a moment ago
 	markTarget      = "portal-target"      // where a flow leads whose address is too long for a mail

@@ -137,7 +137,7 @@ func (v *portalVisit) fail(f failure) error {
 		return v.json(f.status, struct {
 			Error   string `json:"error"`
 			Message string `json:"message"`
-		}{f.code, v.rt.pages.Text(v.language(), f.code)})
+		}{f.code, v.rt.pages.TextUntil(v.language(), f.code, seconds(f.retryAfter))})
 	}
 	if f.status == http.StatusUnauthorized && errors.Is(f.cause, errNoSession) {
 		return v.seeOther(v.rt.portal.Path + "sign-in")

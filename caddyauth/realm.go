@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/passkey"
 	"github.com/caddy-cognito/passwordless/templates"
 )
@@ -76,6 +77,9 @@ type Realm struct {
 	// How long people stay signed in.
 	Session *Session `json:"session,omitempty"`
 
+	// How much the portal does for strangers, accounts and all together before it makes them wait.
+	Limits *Limits `json:"limits,omitempty"`
+
 	// Name and looks of the pages.
 	Branding *Branding `json:"branding,omitempty"`
 
@@ -89,6 +93,7 @@ type Realm struct {
 	portalOrigin origin
 	applications []origin
 	passkeys     passkey.Settings
+	limits       ratelimit.Settings
 }
 
 // MagicLink configures sign-in by e-mailed link.
@@ -169,6 +174,9 @@ func (r *Realm) provision(ctx caddy.Context, name string) error {
 	if err := r.parseSession(); err != nil {
 		return err
 	}
+	if err := r.parseLimits(); err != nil {
+		return err
+	}
 	if err := r.loadGuests(ctx); err != nil {
 		return err
 	}
@@ -192,6 +200,11 @@ func (r *Realm) replacePlaceholders() error {
 	fields := []*string{&r.Portal, &r.Templates}
 	for i := range r.Applications {
 		fields = append(fields, &r.Applications[i])
+	}
+	if r.Limits != nil {
+		for i := range r.Limits.TrustedNetworks {
+			fields = append(fields, &r.Limits.TrustedNetworks[i])
+		}
 	}
 	if r.Passkeys != nil {
 		for i := range r.Passkeys.TrustAnchors {

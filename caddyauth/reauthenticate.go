@@ -69,7 +69,7 @@ func (v *portalVisit) postReauthenticateOptions() error {
 	if err != nil {
 		return err
 	}
-	if err := v.limitCeremony("session:" + s.Username); err != nil {
+	if err := v.limitSession(s); err != nil {
 		return err
 	}
 	own, err := v.rt.credentials.List(v.r.Context(), challenge.UserHandle(s.Username, s.Subject), "")
@@ -168,7 +168,7 @@ func (v *portalVisit) postReauthenticate() error {
 	if err := v.body(&in); err != nil {
 		return err
 	}
-	if err := v.limitCeremony("session:" + s.Username); err != nil {
+	if err := v.limitSession(s); err != nil {
 		return err
 	}
 	wanted, err := v.reauthenticate(v.r.Context(), s, in.State, string(in.Answer))

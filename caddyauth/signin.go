@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/templates"
 	"github.com/caddy-cognito/passwordless/userpool"
 )
@@ -176,19 +178,29 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 		if err != nil {
 			return err
 		}
-		if err := v.tooSoon(flow); err != nil {
-			return err
-		}
 		username = s.Username
+	} else if err := v.limitMail(v.senderWait(ratelimit.Mails), flow); err != nil {
+		return err
 	}
-	if wait := v.portal.limits.messages.take(v.rt.now(), v.address(), flow.Email); wait > 0 {
-		v.audit(happenedLink, "too_many", zap.String("email", flow.Email))
-		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+	before, recent, err := v.claimLink(flow)
+	switch {
+	case err != nil:
+		return err
+	case recent && flow.linked(): // it is clear who asks, and the other link does not step up
+		return tooMany(before.wait(v.rt.now()))
+	case recent:
+		v.audit(happenedLink, "too_soon", zap.String("email", flow.Email))
+		return v.waitForSent(flow, before)
+	}
+	if err := v.limitMail(v.mailWait(flow), flow); err != nil {
+		v.releaseLink(flow, before)
+		return err
 	}
 	ctx, cancel := v.pool()
 	defer cancel()
 	unsent, err := v.requestLink(ctx, flow, username)
 	if err != nil {
+		v.releaseLink(flow, before)
 		f := failureOf(err)
 		v.audit(happenedLink, f.code, zap.String("email", flow.Email))
 		if f.status == http.StatusTooManyRequests {
@@ -202,6 +214,22 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 		return err
 	}
 	return v.seeOther(location + notice)
+}
+
+// mailWait counts a mail before the pool makes an account for it or sends it.
+func (v *portalVisit) mailWait(flow Flow) time.Duration {
+	if flow.linked() {
+		return v.signedInWait(ratelimit.Mails, flow.StepUp.Subject)
+	}
+	return v.strangerWait(ratelimit.Mails, flow.Email)
+}
+
+func (v *portalVisit) limitMail(wait time.Duration, flow Flow) error {
+	err := tooMany(wait)
+	if err != nil {
+		v.audit(happenedLink, "too_many", zap.String("email", flow.Email))
+	}
+	return err
 }
 
 // noLink shows the page again that asked for a link, and why none was sent.
@@ -220,10 +248,6 @@ func (v *portalVisit) noLink(flow Flow, f failure) error {
 // requestLink makes the calls: SignUp where new accounts are welcome, Initiate, and the request for the link. unsent is the reason why no
 // link went out, for the operator alone; it is "" where one did, and where the pool has done as if.
 func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username string) (unsent string, err error) {
-	redirect, err := v.linkURL(ctx, flow)
-	if err != nil {
-		return "", err
-	}
 	began := v.rt.now()
 	if v.rt.config.signUpOpen() && !flow.linked() {
 		err := v.rt.pool.SignUp(ctx, userpool.SignUp{Username: flow.Email, Attributes: map[string]string{"email": flow.Email}})
@@ -234,6 +258,14 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 			return "", err
 		}
 	}
+	started, err := v.rt.pool.Initiate(ctx, username)
+	if err != nil && !errors.Is(err, userpool.ErrNotAuthorized) {
+		return "", err
+	}
+	redirect, linkErr := v.linkURL(ctx, flow, started.Username) // the same work for accounts that there are not
+	if linkErr != nil {
+		return "", linkErr
+	}
 	metadata := map[string]string{
 		challenge.KeySignInMethod:         string(challenge.MagicLink),
 		challenge.KeyRedirectURI:          redirect,
@@ -243,7 +275,6 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 		metadata[challenge.KeyMagicLinkCode] = "yes"
 	}
 	var asked userpool.Result
-	started, err := v.rt.pool.Initiate(ctx, username)
 	if err == nil {
 		asked, err = v.rt.pool.Respond(ctx, userpool.Response{
 			Session: started.Session, Username: started.Username, Answer: challenge.AnswerAuthParameters, ClientMetadata: metadata,
@@ -258,9 +289,6 @@ func (v *portalVisit) requestLink(ctx context.Context, flow Flow, username strin
 		v.rt.logger.Info("the pool did not send a link", zap.Error(err), zap.String("reference", reference(v.r)))
 	}
 	if err := v.expectCode(ctx, flow, asked, started.Username); err != nil {
-		return "", err
-	}
-	if err := v.rt.remember(ctx, markSent, accountBucket(flow.Email), v.rt.now(), flowLifetime); err != nil {
 		return "", err
 	}
 	if !flow.linked() { // else it is clear who asks
@@ -280,8 +308,9 @@ func reasonUnsent(err error) string {
 // maxLinkURL bounds the address in a mail, without its fragment, in bytes: the trigger takes 2048.
 const maxLinkURL = 1800
 
-// linkURL is where the mailed link points. A long return target stays here.
-func (v *portalVisit) linkURL(ctx context.Context, flow Flow) (string, error) {
+// linkURL is where the link that is mailed to a user points. A long return target stays here.
+func (v *portalVisit) linkURL(ctx context.Context, flow Flow, username string) (string, error) {
+	flow.Mailed = mailedTo(username)
 	link := func(f Flow) (string, error) {
 		sealed, err := v.rt.sealFlow(f)
 		if err != nil {

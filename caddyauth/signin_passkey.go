@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/passkey"
 	"github.com/caddy-cognito/passwordless/userpool"
@@ -80,7 +81,7 @@ func (v *portalVisit) postPasskeyOptions() error {
 		return err
 	}
 	if in.Email == "" {
-		if err := v.limitCeremony(""); err != nil {
+		if err := v.limitSender(); err != nil {
 			return err
 		}
 		return v.answerUsernameless(flow, 0)
@@ -89,7 +90,10 @@ func (v *portalVisit) postPasskeyOptions() error {
 	if !ok {
 		return failure{status: http.StatusUnprocessableEntity, code: "email_invalid"}
 	}
-	if err := v.limitCeremony(email); err != nil {
+	if err := v.limitSender(); err != nil {
+		return err
+	}
+	if err := v.limited(v.strangerWait(ratelimit.Passkeys, email)); err != nil {
 		return err
 	}
 	ctx, cancel := v.pool()
@@ -133,16 +137,6 @@ func (v *portalVisit) answerUsernameless(flow Flow, size int) error {
 	return v.json(http.StatusOK, passkeyOptions{options, state})
 }
 
-// limitCeremony counts an attempt. It knows nothing of the limits on messages. Who is signed in is counted apart from strangers who
-// name an account, so that these cannot lock its owner out.
-func (v *portalVisit) limitCeremony(account string) error {
-	if wait := v.portal.limits.ceremonies.take(v.rt.now(), v.address(), account); wait > 0 {
-		v.audit(happenedLimit, "too_many", zap.String("path", v.r.URL.Path))
-		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
-	}
-	return nil
-}
-
 // postPasskeySignIn takes an assertion and signs in.
 func (v *portalVisit) postPasskeySignIn() error {
 	var in struct {
@@ -156,9 +150,6 @@ func (v *portalVisit) postPasskeySignIn() error {
 	}
 	flow, err := v.ownFlow(in.Flow)
 	if err != nil {
-		return err
-	}
-	if err := v.limitCeremony(""); err != nil {
 		return err
 	}
 	flow.Fragment = fragmentOf(in.Fragment, flow.Fragment)
@@ -185,6 +176,9 @@ func (v *portalVisit) passkeySignIn(ctx context.Context, flow Flow, sealed, raw 
 	if err != nil {
 		return "", err
 	}
+	if err := tooMany(v.senderWait(ratelimit.Passkeys)); err != nil {
+		return "", err
+	}
 	var tokens userpool.Tokens
 	owner := func(id session.Identity) bool {
 		return sameAddress(id.Email, state.Email) || id.Username == state.Username
@@ -195,6 +189,8 @@ func (v *portalVisit) passkeySignIn(ctx context.Context, flow Flow, sealed, raw 
 			return "", err
 		}
 		owner = func(id session.Identity) bool { return challenge.UserHandle(id.Username, id.Subject) == handle }
+	} else if err := tooMany(v.portal.limits.Stranger(v.rt.now(), ratelimit.Passkeys, v.address())); err != nil {
+		return "", err
 	} else if tokens, err = v.answerPasskey(ctx, userpool.Challenge{Session: state.Session, Username: state.Username}, answer); err != nil {
 		return "", v.explainRefusal(ctx, err, answer, state.Challenge)
 	}
@@ -236,6 +232,9 @@ func (v *portalVisit) answerWithoutName(ctx context.Context, answer challenge.Pa
 	}
 	if _, err := v.rt.config.passkeys.Check(answer, expected, credential); err != nil {
 		return "", tokens, passkeyFailure(err)
+	}
+	if err := tooMany(v.provenWait(ratelimit.Passkeys, "handle "+handle)); err != nil {
+		return "", tokens, err
 	}
 	first, err := v.rt.first(ctx, markChallenge, expected, passkeyLifetime+maxClockSkew)
 	if err != nil {

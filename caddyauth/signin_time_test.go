@@ -53,8 +53,7 @@ func TestLinkIsNotedBeforeTheWait(t *testing.T) {
 	p := newPortal(t, func(r *Realm, _ *Portal) { r.SignUp.Mode = SignUpClosed })
 	waited := false
 	p.rt.pause = func(context.Context, time.Duration) {
-		var sent time.Time
-		known, err := p.rt.recall(t.Context(), markSent, accountBucket(anna), &sent)
+		known, err := p.rt.recall(t.Context(), markSent, sentKey(anna), new(sentLink))
 		if waited = true; err != nil || !known {
 			t.Errorf("noted: %v, %v", known, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
 	"github.com/caddy-cognito/passwordless/internal/session"
@@ -34,21 +33,6 @@ func (v *portalVisit) postStepUpLink() error {
 	}
 	flow.Email, flow.StepUp.Linked = s.Email, true
 	return v.sendLink(flow, "")
-}
-
-// tooSoon tells somebody who is signed in that a link went out a moment ago and the pool would send no other. Strangers who name an
-// address learn nothing of the kind.
-func (v *portalVisit) tooSoon(flow Flow) error {
-	var sent time.Time
-	known, err := v.rt.recall(v.r.Context(), markSent, accountBucket(flow.Email), &sent)
-	if err != nil || !known {
-		return err
-	}
-	wait := resendAfter - sentSlack - v.rt.now().Sub(sent)
-	if wait <= 0 {
-		return nil
-	}
-	return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
 }
 
 // linkedSession is the session that a link steps up. In any other browser the link is worth nothing: who passes it on must not

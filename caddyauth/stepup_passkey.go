@@ -49,7 +49,7 @@ func (v *portalVisit) postStepUpPasskeyOptions() error {
 	if !flow.StepUp.accepts(session.Passkey) {
 		return errNotAsked
 	}
-	if err := v.limitCeremony("session:" + s.Username); err != nil {
+	if err := v.limitSession(s); err != nil {
 		return err
 	}
 	ctx, cancel := v.pool()
@@ -98,7 +98,7 @@ func (v *portalVisit) postStepUpPasskey() error {
 	if err != nil {
 		return err
 	}
-	if err := v.limitCeremony("session:" + s.Username); err != nil {
+	if err := v.limitSession(s); err != nil {
 		return err
 	}
 	flow.Fragment = fragmentOf(in.Fragment, flow.Fragment)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-cognito/passwordless/internal/challenge"
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/userpool"
 )
@@ -55,9 +56,9 @@ func (v *portalVisit) postSendCode() error {
 	if phone == "" {
 		return errNotAsked
 	}
-	if wait := v.portal.limits.texts.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
+	if err := tooMany(v.signedInWait(ratelimit.Texts, s.Subject, "number "+phone)); err != nil {
 		v.audit(happenedCode, "too_many", whoIs(s)...)
-		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+		return err
 	}
 	next, err := v.requestCode(ctx, flow, s)
 	if err != nil {
@@ -147,9 +148,9 @@ func (v *portalVisit) postStepUpCode() error {
 	if !ok {
 		return failure{status: http.StatusUnprocessableEntity, code: "code_wrong"}
 	}
-	if wait := v.portal.limits.codes.take(v.rt.now(), v.address(), s.Subject); wait > 0 {
+	if err := tooMany(v.signedInWait(ratelimit.Codes, s.Subject)); err != nil {
 		v.audit(happenedStepUp, "too_many", append(whoIs(s), zap.String("factor", string(session.SMS)))...)
-		return failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+		return err
 	}
 	ctx, cancel := v.pool()
 	defer cancel()

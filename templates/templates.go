@@ -175,6 +175,24 @@ func (p *Pages) Text(acceptLanguage, messageID string) string {
 	return notice(match(acceptLanguage), messageID)
 }
 
+// TextUntil is Text, with when to try again where that is known, in seconds.
+func (p *Pages) TextUntil(acceptLanguage, messageID string, retryAfter int) string {
+	text := p.Text(acceptLanguage, messageID)
+	if retryAfter <= 0 {
+		return text
+	}
+	lang := match(acceptLanguage)
+	in, err := wait(lang, retryAfter)
+	if err != nil {
+		return text
+	}
+	when, err := localize(lang, "error.retry_after", "Wait", in)
+	if err != nil {
+		return text
+	}
+	return text + " " + when
+}
+
 // Assets serves the scripts and stylesheets, those of this branding too, as [Assets] does.
 func (p *Pages) Assets() http.Handler {
 	return assetHandler{brand: p.brand}

@@ -26,7 +26,7 @@ type pkg struct {
 // A leaf imports none.
 var imports = map[string][]string{
 	"":                   {"caddyauth"},
-	"caddyauth":          {"userpool", "internal/token", "internal/session", "internal/session/dynamo", "passkey", "passkey/dynamo", "internal/tables", "internal/challenge", "templates"},
+	"caddyauth":          {"userpool", "internal/token", "internal/session", "internal/session/dynamo", "internal/ratelimit", "passkey", "passkey/dynamo", "internal/tables", "internal/challenge", "templates"},
 	"caddyauth/embedded": {"caddyauth", "internal/localpool", "userpool"},
 	"cmd/caddy":          {"", "caddyauth/embedded"},
 	"cognitotest":        {"internal/localpool"},
@@ -37,6 +37,7 @@ var imports = map[string][]string{
 	"internal/challenge":  {},
 	"internal/tables":     {},
 	"internal/token":      {},
+	"internal/ratelimit":  {},
 	"internal/session":    {},
 	"templates":           {},
 	"userpool":            {"internal/challenge"},

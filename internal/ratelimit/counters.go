@@ -85,13 +85,15 @@ func (m *Memory) find(c Charge) spot {
 	return s
 }
 
-// backlog is how long the bucket takes to fill up. No cell stays further ahead than an empty bucket of this rate: limits may have become
-// tighter since it was counted, and clocks may have been set back.
+// backlog is how long the bucket takes to fill up. A cell further ahead than an empty bucket of this rate says nothing any more: the limit has
+// been changed, or the clock set back.
 func (s spot) backlog(now int64, r Rate) time.Duration {
 	empty := now + int64(r.size())
 	full := empty
 	for _, cell := range s {
-		*cell = min(*cell, empty)
+		if *cell > empty {
+			*cell = now
+		}
 		full = min(full, *cell)
 	}
 	return max(0, time.Duration(full-now))

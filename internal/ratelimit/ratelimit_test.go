@@ -56,14 +56,16 @@ func TestChangedLimitsAndClocks(t *testing.T) {
 	m.Take(start, tight)
 	m.Take(start, tight)
 	wide := []Charge{{Key: "a", Rate: Rate{10, time.Second}}}
-	if wait := m.Take(start, wide); wait > time.Second {
-		t.Errorf("the wider limit makes wait %s", wait)
+	for range 10 {
+		if wait := m.Take(start, wide); wait != 0 {
+			t.Fatalf("the wider limit makes wait %s", wait)
+		}
 	}
-	if m.Take(start.Add(20*time.Second), wide) != 0 || m.Used(start.Add(40*time.Second), wide[0]) != 0 {
-		t.Error("a bucket is stuck at the old limit")
+	if m.Take(start, wide) == 0 {
+		t.Error("the wider limit does not hold")
 	}
 	m.Take(start.Add(24*time.Hour), wide)
-	if wait := m.Take(start, wide); wait > time.Second {
+	if wait := m.Take(start, wide); wait != 0 {
 		t.Errorf("after the clock was set back: %s", wait)
 	}
 }
