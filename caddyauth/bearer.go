@@ -22,7 +22,7 @@ func init() {
 
 // Bearer lets API clients in who bring a token of the realm's user pool as `Authorization: Bearer` (RFC 6750). It answers 401 to
 // all others and never redirects. Placeholders: {http.auth.user.id} (the user name), {http.auth.user.subject},
-// {http.auth.user.email}, {http.auth.user.email_verified}, {http.auth.user.groups}, {http.auth.user.client_id}. Identity headers
+// {http.auth.user.email}, {http.auth.user.email_verified}, {http.auth.user.verified_email}, {http.auth.user.groups}, {http.auth.user.client_id}. Identity headers
 // of the guard, which a client might forge, and our cookies are removed. A sign-out at the portal ends the token; one made elsewhere cannot be seen
 // in it before it expires.
 type Bearer struct {
@@ -96,6 +96,9 @@ func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.
 	if claims.Email != "" {
 		user.Metadata["email"] = claims.Email
 		user.Metadata["email_verified"] = fmt.Sprint(claims.EmailVerified)
+		if claims.EmailVerified {
+			user.Metadata[verifiedEmail] = claims.Email
+		}
 	}
 	return user, true, nil
 }

@@ -22,7 +22,8 @@ func init() {
 // X-Passwordless-User, X-Passwordless-Email (verified addresses only) and X-Passwordless-Groups (comma-separated), which no
 // client can forge; values are ASCII, other bytes, `%`, and commas inside a group name percent-encoded. Our own cookies are
 // taken off. Placeholders: {http.auth.user.id} (the user name), {http.auth.user.subject}, {http.auth.user.email},
-// {http.auth.user.email_verified}, {http.auth.user.groups} and {http.auth.user.claims.*}.
+// {http.auth.user.email_verified}, {http.auth.user.verified_email}, {http.auth.user.email_local_part@<domain>},
+// {http.auth.user.groups} and {http.auth.user.claims.*}.
 //
 // Guards are cumulative: where several match a request, each must allow it. The session is opened once.
 //
@@ -61,8 +62,10 @@ type Guard struct {
 	// are removed and not set there. Default: none.
 	Bypass []string `json:"bypass,omitempty"`
 
-	// Further headers for the upstream: header name to claim name. Every spelling a client might send is removed on all
-	// routes that a guard of this realm protects. Default: none.
+	// Further headers for the upstream: header name to claim name. "verified_email" is the address only if it is verified;
+	// "email_local_part@example.com" the part before the "@" of a verified address of that domain, in lower case, and only if it
+	// consists of letters, digits, ".", "_", "+" and "-". Every spelling a client might send is removed on all routes that a
+	// guard of this realm protects. Default: none.
 	Headers map[string]string `json:"headers,omitempty"`
 
 	// Gives the upstream the person's token as `Authorization: Bearer`, in place of any such header of the client: "id" or "access". For

@@ -198,7 +198,8 @@ func (t *trailerGuard) Read(p []byte) (int, error) {
 }
 
 // setIdentity sets the headers every upstream gets. An address that nobody verified is left out: applications that find
-// accounts by e-mail would hand over the account of whoever owns it. (`header X-Some-Name email` sends it regardless.)
+// accounts by e-mail would hand over the account of whoever owns it. (`header X-Some-Name email` sends it regardless,
+// `verified_email` does not.)
 func (v *visit) setIdentity(h http.Header) {
 	s, values := &v.session, &v.values
 	values[0] = headerValue(s.Username)
@@ -280,7 +281,8 @@ func validHeaderName(name string) bool {
 	return httpguts.ValidHeaderFieldName(name) && foldName(name) != "" && !forbiddenHeaders[foldName(name)]
 }
 
-// placeholder answers http.auth.user.*: id (the user name), subject, email, email_verified, groups and claims.<name>.
+// placeholder answers http.auth.user.*: id (the user name), subject, email, email_verified, verified_email,
+// email_local_part@<domain>, groups and claims.<name>.
 func (v *visit) placeholder(key string) (any, bool) {
 	name, ok := strings.CutPrefix(key, "http.auth.user.")
 	if !ok || !v.authenticated {
@@ -295,8 +297,13 @@ func (v *visit) placeholder(key string) (any, bool) {
 		return v.session.Email, true
 	case "email_verified":
 		return v.session.EmailVerified, true
+	case verifiedEmail:
+		return verifiedEmailOf(&v.session), true
 	case "groups":
 		return strings.Join(v.session.Groups, ","), true
+	}
+	if domain, ok := localPartDomain(name); ok {
+		return localPart(&v.session, domain), true
 	}
 	if claim, ok := strings.CutPrefix(name, "claims."); ok {
 		values := claimValues(&v.session, claim)

@@ -17,8 +17,8 @@ type Rule struct {
 	// Members of one of these groups of the user pool. Compared exactly.
 	Groups []string `json:"groups,omitempty"`
 
-	// A claim, by name: "sub", "username", "email" (for an allow only when it is verified), "groups", or one that the realm keeps
-	// (`session { claims … }`).
+	// A claim, by name: "sub", "username", "email" (for an allow only when it is verified), "verified_email",
+	// "email_local_part@<domain>", "groups", or one that the realm keeps (`session { claims … }`).
 	Claim string `json:"claim,omitempty"`
 
 	// How the claim's value is compared with Values; case counts. "equals": it is one of them. "contains": one of them is part of it.
@@ -109,6 +109,9 @@ func (r *Rule) validateClaim(known func(string) bool) error {
 }
 
 func unknownClaim(name string) error {
+	if strings.HasPrefix(name, "email_local_part") {
+		return fmt.Errorf("%q needs one domain, as in `%sexample.com`: people of two domains can have the same local part", name, localPartOf)
+	}
 	return fmt.Errorf("claim %q is not kept in sessions: add `claims %s` to `session` in the global option `passwordless`", name, name)
 }
 
@@ -170,11 +173,12 @@ func permitted(allow, deny []Rule, s *session.Session) bool {
 }
 
 // standardClaims are in every session.
-var standardClaims = []string{"sub", "username", "cognito:username", "email", "email_verified", "groups", "cognito:groups"}
+var standardClaims = []string{"sub", "username", "cognito:username", "email", "email_verified", verifiedEmail, "groups", "cognito:groups"}
 
 // keepsClaim reports whether rules and headers can use a claim.
 func (r *Realm) keepsClaim(name string) bool {
-	return slices.Contains(standardClaims, name) || r.Session != nil && slices.Contains(r.Session.Claims, name)
+	_, local := localPartDomain(name)
+	return local || slices.Contains(standardClaims, name) || r.Session != nil && slices.Contains(r.Session.Claims, name)
 }
 
 // claimValues are the values of a claim as strings: none when it is absent, several when it is a list.
@@ -186,10 +190,15 @@ func claimValues(s *session.Session, name string) []string {
 		return nonEmpty(s.Username)
 	case "email":
 		return nonEmpty(s.Email)
+	case verifiedEmail:
+		return nonEmpty(verifiedEmailOf(s))
 	case "email_verified":
 		return []string{strconv.FormatBool(s.EmailVerified)}
 	case "groups", "cognito:groups":
 		return s.Groups
+	}
+	if domain, ok := localPartDomain(name); ok {
+		return nonEmpty(localPart(s, domain))
 	}
 	value, ok := s.Claims[name]
 	if !ok {
