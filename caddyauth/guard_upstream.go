@@ -57,6 +57,7 @@ func (g *Guard) prepareCredentials() error {
 	case g.Bearer != "" && g.UpstreamBearer != "" && g.Bearer != g.UpstreamBearer:
 		return fmt.Errorf("upstream_bearer %s: clients bring %s tokens (bearer %s), which is all there is to pass on", g.UpstreamBearer, g.Bearer, g.Bearer)
 	case g.UpstreamBasic != nil:
+		WarnOfLiteralSecret(g.logger, "upstream_basic: password", g.UpstreamBasic.Password)
 		value, err := g.UpstreamBasic.authorization()
 		if err != nil {
 			return fmt.Errorf("upstream_basic: %w", err)

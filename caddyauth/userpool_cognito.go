@@ -45,7 +45,8 @@ func (*CognitoUserPool) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision replaces placeholders and checks the settings without any call.
-func (c *CognitoUserPool) Provision(caddy.Context) error {
+func (c *CognitoUserPool) Provision(ctx caddy.Context) error {
+	WarnOfLiteralSecret(ctx.Logger(), "user_pool cognito: client_secret", c.ClientSecret)
 	repl := caddy.NewReplacer()
 	for name, field := range map[string]*string{
 		"user pool id": &c.UserPoolID, "client_id": &c.ClientID, "client_secret": &c.ClientSecret, "endpoint": &c.Endpoint,

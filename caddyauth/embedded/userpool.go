@@ -112,6 +112,12 @@ func (*UserPool) CaddyModule() caddy.ModuleInfo {
 // Provision checks the settings. It opens neither the file nor the inbox.
 func (p *UserPool) Provision(ctx caddy.Context) error {
 	p.logger = ctx.Slogger()
+	if p.SMTP != nil {
+		caddyauth.WarnOfLiteralSecret(ctx.Logger(), "smtp: password", p.SMTP.Password)
+	}
+	if p.AdminKey != nil {
+		caddyauth.WarnOfLiteralSecret(ctx.Logger(), "admin_key: secret", p.AdminKey.Secret)
+	}
 	repl := caddy.NewReplacer()
 	for name, field := range map[string]*string{"path": &p.Path, "inbox": &p.Inbox, "from": &p.From, "product": &p.Product, "protocol": &p.Protocol} {
 		value, err := repl.ReplaceOrErr(*field, true, true)

@@ -12,9 +12,14 @@ var (
 	hashVariable   = regexp.MustCompile(`\{\$([A-Z_]+_HASH)\}`) // a password's hash for basic_auth
 )
 
+// storedSecret is a secret option whose value is part of the adapted configuration: literally, or by {$NAME}.
+var storedSecret = regexp.MustCompile(`(?m)^\s*(password|client_secret|admin_key\s+\S+|upstream_basic\s+\S+)\s+([^{\s]|\{\$).*`)
+
 // TestExamplesInTheDocumentation holds every Caddyfile that a reader may copy: it must validate.
 func TestExamplesInTheDocumentation(t *testing.T) {
-	t.Setenv("COGNITO_CLIENT_SECRET", "s3cret")
+	for _, name := range []string{"COGNITO_CLIENT_SECRET", "SMTP_USER", "SMTP_PASSWORD"} {
+		t.Setenv(name, "s3cret")
+	}
 	var pages []string
 	for _, pattern := range []string{"../../docs/*.md", "../../docs/*/*.md"} {
 		found, err := filepath.Glob(pattern)
@@ -31,6 +36,9 @@ func TestExamplesInTheDocumentation(t *testing.T) {
 		}
 		for _, block := range caddyfileBlock.FindAllSubmatch(text, -1) {
 			examples++
+			if storedSecret.Match(block[1]) {
+				t.Errorf("%s: an example puts a secret into the stored configuration: %s", filepath.Base(page), storedSecret.Find(block[1]))
+			}
 			for _, variable := range hashVariable.FindAllSubmatch(block[1], -1) {
 				t.Setenv(string(variable[1]), "$2a$04$abcdefghijklmnopqrstuuW6Z4ZPRuPQMMCP5MjIOsgyGe5gk9hAq")
 			}
