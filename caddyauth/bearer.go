@@ -65,7 +65,7 @@ func (b *Bearer) Provision(ctx caddy.Context) error {
 // Authorization are private already (RFC 9111, section 3.5).
 func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.User, bool, error) {
 	if _, guarded := caddyhttp.GetVar(r.Context(), guardVar(b.Realm)).(*visit); !guarded {
-		new(guardFamily).scrub(r)
+		new(guardFamily).scrub(r, judged{})
 		caddyhttp.SetVar(r.Context(), strippedVar, &visit{cookies: cookieLines(r)})
 		session.StripCookies(r.Header)
 	}

@@ -143,7 +143,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyh
 	}
 	asked, err := f.asked(r)
 	if err == nil {
-		err = f.answerable(asked, rt)
+		err = f.answerable(r, asked, rt)
 	}
 	if err != nil {
 		f.logger.Error("refused a forward-auth request", zap.String("remote", r.RemoteAddr), zap.Error(err))
@@ -182,16 +182,18 @@ func (f *ForwardAuth) unavailable(answer *forwardAnswer, err error) error {
 
 // answerable refuses what must not pass although the guard would let it: on this way its own addresses cannot be served, and
 // headers cannot be taken off that the proxy does not replace.
-func (f *ForwardAuth) answerable(asked *http.Request, rt *realm) error {
+func (f *ForwardAuth) answerable(r, asked *http.Request, rt *realm) error {
 	if _, ok := rt.guardPath(asked); ok {
 		return fmt.Errorf("the proxy asked about %s: route %s on this host to Caddy, without forward auth", asked.URL.Path, rt.portal.Path)
 	}
-	for name := range asked.Header {
-		if f.family.covers(name) && !slices.Contains(f.answered, name) {
+	own := forwardFamilies[f.Proxy]
+	for name := range r.Header {
+		switch {
+		case slices.Contains(own, name), slices.Contains(f.answered, name):
+		case f.family.covers(name):
 			return fmt.Errorf("the client sent %q, which an upstream may take for one of our headers", name)
-		}
-		if f.methods && isMethodOverride(name) {
-			return errors.New("a request that is meant to be read as one of another method")
+		case f.judges().overrides(name) && !(name == "X-Forwarded-Prefix" && f.Proxy == proxyTraefik): // which Traefik replaces
+			return fmt.Errorf("the client sent %q, by which an upstream may read another request than the one asked about; have the proxy drop it", name)
 		}
 	}
 	for _, line := range asked.Header["Connection"] {

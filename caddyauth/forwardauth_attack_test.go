@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -97,7 +98,38 @@ func TestAttackForwardAuthOtherFamily(t *testing.T) {
 				}
 			}
 		}
-		wantUnauthenticated(t, g.answer(f, ask(config.Proxy, client)), "no_session")
+		if w := g.answer(f, ask(config.Proxy, client)); w.Code != http.StatusUnauthorized && w.Code != http.StatusForbidden {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// Headers by which the application would read another request than the one that was asked about, and which the proxy does not replace.
+func TestAttackForwardAuthHeadersThatReplaceTheRequest(t *testing.T) {
+	proxies(t, func(t *testing.T, config ForwardAuth) {
+		g := newGuarded(t)
+		_, cookie := g.signIn("alice", appOrigin)
+		config.Bypass = []string{"GET /health"}
+		f := g.forwardAuth(config)
+		own := forwardFamilies[config.Proxy]
+		for _, name := range []string{
+			"X-Forwarded-Uri", "X_Forwarded_Prefix", "X-Original-Uri", "X-Http-Path-Override", "X-Envoy-Original-Path", "X-Method", "X-Http-Verb", "X-Original-Method",
+			"X-Http-Method-Override", "x.original.uri",
+		} {
+			if slices.Contains(own, name) {
+				continue
+			}
+			client := script(appOrigin+"/page", cookie)
+			client.Header[name] = []string{"/admin"}
+			if w := g.answer(f, ask(config.Proxy, client)); w.Code != http.StatusForbidden || w.Header().Get(headerAnswer) != "" {
+				t.Errorf("%s: %d", name, w.Code)
+			}
+		}
+		client := script(appOrigin+"/page", cookie)
+		client.Header.Set("X-Forwarded-Prefix", "/wiki")
+		if w := g.answer(f, ask(config.Proxy, client)); (w.Code == http.StatusOK) != (config.Proxy == proxyTraefik) {
+			t.Errorf("X-Forwarded-Prefix, which Traefik alone replaces: %d", w.Code)
+		}
 	})
 }
 

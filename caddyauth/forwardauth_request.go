@@ -14,10 +14,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// forwardHeaders are all that any proxy uses to say which request it asks about. Those of another family may come from the client and
-// never count.
-var forwardHeaders = []string{
-	"X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri", "X-Original-Method", "X-Original-Url", "X-Rewrite-Url",
+// forwardFamilies are the headers by which each proxy says which request it asks about.
+var forwardFamilies = map[string][]string{
+	proxyTraefik: {"X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri"},
+	proxyNginx:   {"X-Original-Method", "X-Original-Url"},
+	proxyEnvoy:   {"X-Forwarded-Proto"},
 }
 
 // asked is the request that the proxy asks about, as if it had come here itself.
@@ -73,8 +74,10 @@ func (f *ForwardAuth) request(r *http.Request, method, scheme, host string, u *u
 		Method: method, URL: u, Host: host, RequestURI: u.RequestURI(), RemoteAddr: r.RemoteAddr, Header: r.Header.Clone(),
 		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Body: http.NoBody,
 	}
-	for _, name := range forwardHeaders {
-		asked.Header.Del(name)
+	for _, family := range forwardFamilies { // another's may come from the client and are never read
+		for _, name := range family {
+			asked.Header.Del(name)
+		}
 	}
 	if lines := cookieLines(r); len(lines) > 0 { // a guard on the way here may have taken ours off
 		asked.Header["Cookie"] = slices.Clone(lines)

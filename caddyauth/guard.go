@@ -30,8 +30,10 @@ func init() {
 // On the application's host the guard itself serves three addresses below the portal's path: /auth/handoff, /auth/assets/* and
 // /auth/sign-out, which leads to the portal's sign-out page.
 //
-// Where any guard of the realm has a path rule (`bypass`, or a matcher), requests whose path two servers could read differently
-// are answered 400, and X-Original-URL and X-Rewrite-URL, by which some upstreams replace the path, are removed.
+// On a host where a guard of the realm has a path rule (`bypass`, or a matcher that looks at the path), requests whose path two servers
+// could read differently are answered 400, and headers by which some upstreams replace the path, such as X-Original-URL, are removed. Where a
+// rule looks at the method, those are removed that replace it, such as X-HTTP-Method-Override. X-Forwarded-Prefix stays if it comes from one
+// of the server's trusted_proxies.
 type Guard struct {
 	// Name of the realm. Default: "default".
 	Realm string `json:"realm,omitempty"`
@@ -79,7 +81,8 @@ type Guard struct {
 	// that reads them as Caddy does. Default: false.
 	AllowAmbiguousPaths bool `json:"allow_ambiguous_paths,omitempty"`
 
-	// Says that this guard's route has a matcher, so that path rules apply in its realm. The Caddyfile sets it. Default: false.
+	// Says that this guard's route has a matcher that looks at the path, so that path rules apply on its hosts. The Caddyfile sets it.
+	// Matchers and paths of routes around the guard are found without it. Default: false.
 	PathRule bool `json:"path_rule,omitempty"`
 
 	// Asks for no session: it serves the guard's own addresses, and of what no other guard sees it refuses paths that an upstream might take
@@ -88,6 +91,7 @@ type Guard struct {
 	EndpointsOnly bool `json:"endpoints_only,omitempty"`
 
 	app     *App
+	http    *caddyhttp.App // that this guard is provisioned for
 	family  *guardFamily
 	bypass  []bypass
 	remote  bool // another proxy asks, and has the bodies
@@ -108,7 +112,7 @@ func (*Guard) CaddyModule() caddy.ModuleInfo {
 
 // Provision finds the realm and checks the rules. It opens nothing.
 func (g *Guard) Provision(ctx caddy.Context) error {
-	g.logger = ctx.Logger()
+	g.logger, g.http = ctx.Logger(), httpApp(ctx)
 	app, err := appOf(ctx, g.realmName())
 	if err != nil {
 		return fmt.Errorf("passwordless_guard: %w", err)
@@ -170,11 +174,8 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		return err
 	}
 	g.app, g.family, g.visitID = app, family.(*guardFamily), guardVar(g.realmName())
-	g.family.protect(g.Headers)
+	g.family.join(g, g.http)
 	app.seen.guard(g.realmName())
-	if len(g.Bypass) > 0 || g.PathRule {
-		g.family.applyPathRules()
-	}
 	return nil
 }
 
@@ -216,7 +217,7 @@ func (g *Guard) realmName() string {
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	rt, err := g.app.realm(g.realmName())
 	if err != nil {
-		g.family.scrub(r) // the site's own error routes may lead to the upstream
+		g.family.scrub(r, g.family.judgedAt(r).or(g.judges())) // the site's own error routes may lead to the upstream
 		session.StripCookies(r.Header)
 		w.Header().Set("Retry-After", "5")
 		w.Header().Set("Cache-Control", "no-store")
@@ -226,14 +227,14 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return nil
 	}
 	if rt.isPortalPath(r) {
-		g.family.scrub(r)
+		g.family.scrub(r, g.family.judgedAt(r).or(g.judges()))
 		return next.ServeHTTP(w, r)
 	}
 	v := g.visit(r, rt)
 	if v.shared && isServiceWorkerScript(r) && rt.config.coversPortal(r.URL) {
 		return v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "service_worker", detail: "a service worker here could control the sign-in pages"})
 	}
-	if g.family.pathRules.Load() {
+	if v.judged.paths || g.judges().paths {
 		if reason := ambiguousPath(r.URL); reason != "" && !g.AllowAmbiguousPaths {
 			return v.refuse(w, r, refusal{status: http.StatusBadRequest, reason: "ambiguous_path", detail: reason})
 		}
@@ -317,15 +318,6 @@ func stripMethodOverrides(h http.Header) {
 			delete(h, name)
 		}
 	}
-}
-
-func isMethodOverride(name string) bool {
-	for _, folded := range [...]string{"xhttpmethodoverride", "xmethodoverride", "xhttpmethod"} {
-		if foldedMatch(name, folded, false) {
-			return true
-		}
-	}
-	return false
 }
 
 // Interface guards

@@ -29,7 +29,7 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err := g.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	g.PathRule = matcherSet != nil
+	g.PathRule = rawLooksAt(matcherSet).paths
 	routes := h.NewRoute(matcherSet, g)
 	if matcherSet != nil {
 		routes = append(routes, h.NewRoute(nil, &Guard{Realm: g.Realm, EndpointsOnly: true, AllowAmbiguousPaths: g.AllowAmbiguousPaths})...)

@@ -9,7 +9,7 @@ import (
 // maxCachedHosts bounds a hostCache: a wildcard application has any number of hosts.
 const maxCachedHosts = 1024
 
-// hostCache remembers what cookieHost said, which parses host names and depends on nothing but the configuration. Only listed
+// hostCache remembers what is known of a host, which depends on nothing but the configuration. Only listed
 // hosts are kept, so that made-up ones do not push them out.
 type hostCache struct {
 	mu    sync.RWMutex
@@ -19,29 +19,32 @@ type hostCache struct {
 type hostKey struct{ scheme, host string }
 
 type hostFacts struct {
-	origin, host string
+	origin, host string // as cookieHost says
 	portal       bool
+	judged       judged // by the rules of the realm's guards there
 }
 
-func (c *hostCache) lookUp(rt *realm, r *http.Request) (origin, host string, portal bool) {
+func (f *guardFamily) lookUp(rt *realm, r *http.Request) hostFacts {
+	c := &f.hosts
 	key := hostKey{requestScheme(r), r.Host}
 	c.mu.RLock()
 	facts, ok := c.known[key]
 	c.mu.RUnlock()
 	if ok {
-		return facts.origin, facts.host, facts.portal
+		return facts
 	}
-	origin, host, portal = rt.cookieHost(r)
-	if origin == "" {
-		return origin, host, portal
+	facts.origin, facts.host, facts.portal = rt.cookieHost(r)
+	facts.judged = f.judgedAt(r)
+	if facts.origin == "" {
+		return facts
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.known == nil || len(c.known) >= maxCachedHosts {
 		c.known = make(map[hostKey]hostFacts)
 	}
-	c.known[key] = hostFacts{origin, host, portal}
-	return origin, host, portal
+	c.known[key] = facts
+	return facts
 }
 
 // cookieHost says which listed application's origin the request came to ("" if none), the host that cookies on it are sealed

@@ -21,6 +21,7 @@ type visit struct {
 	origin string // of the application, "" when the request's host is not listed
 	host   string // the part of origin that binds cookies
 	shared bool   // the portal lives on this very origin
+	judged judged // what the rules on this host look at
 
 	cookie    string // session cookie as it came
 	cookieErr error
@@ -67,10 +68,11 @@ func (g *Guard) visit(r *http.Request, rt *realm) *visit {
 	}
 	v := &visit{rt: rt, logger: g.logger, cookies: cookieLines(r)}
 	v.cookie, v.cookieErr = rt.sessionCookie.Find(v.cookies)
-	v.origin, v.host, v.shared = g.family.hosts.lookUp(rt, r)
+	facts := g.family.lookUp(rt, r)
+	v.origin, v.host, v.shared, v.judged = facts.origin, facts.host, facts.portal, facts.judged.or(g.judges())
 	v.writer.shared = v.shared
 	session.StripCookies(r.Header)
-	g.family.scrub(r)
+	g.family.scrub(r, v.judged)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(v.placeholder)
 	}

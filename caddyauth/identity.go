@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -22,15 +23,19 @@ const (
 const identityFamily = "xpasswordless"
 
 // guardFamily is what the guards of one realm have in common: a header that one guard sets must not be forged on a route that
-// only another one protects, and a path rule of one is void if another lets ambiguous paths pass.
+// only another one protects, and a path rule of one is void if another on that host lets ambiguous paths pass.
 type guardFamily struct {
 	mu        sync.Mutex
 	names     []string // folded header names beyond identityFamily
 	protected atomic.Pointer[[]string]
-	pathRules atomic.Bool
 	hosts     hostCache
 	kept      keepQuota
-	held      holdQuota
+
+	guards []*Guard
+	http   *caddyhttp.App // whose routes lead to the guards; nil outside of a whole configuration
+	scoped sync.Once
+	scopes []ruleScope
+	held   holdQuota
 }
 
 // guardFamilies is keyed by familyKey; it lives as long as a configuration's guards.
@@ -55,10 +60,14 @@ func (f *guardFamily) protect(headers map[string]string) {
 	f.protected.Store(&names)
 }
 
-// applyPathRules notes that a guard looks at paths. Headers by which some upstreams replace the path are as good as forged then.
-func (f *guardFamily) applyPathRules() {
-	if !f.pathRules.Swap(true) {
-		f.protect(map[string]string{"X-Original-Url": "", "X-Rewrite-Url": ""})
+// join adds a guard. Its rules hold on the hosts of its routes; see [guardFamily.judgedAt].
+func (f *guardFamily) join(g *Guard, app *caddyhttp.App) {
+	f.protect(g.Headers)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.http = app
+	if !g.remote { // what another proxy asks about says nothing of the requests that come here themselves
+		f.guards = append(f.guards, g)
 	}
 }
 
@@ -122,31 +131,36 @@ func (f *guardFamily) covers(name string) bool {
 	return false
 }
 
-// scrub removes every spelling of a protected header, and protected names from Connection (the proxy would delete our header as
-// hop-by-hop after we set it) and from Trailer and the trailers themselves (an upstream may merge them into the headers).
+// scrub removes every spelling of a protected header and of those that replace what was judged, and these names from Connection (the proxy
+// would delete our header as hop-by-hop after we set it) and from Trailer and the trailers themselves (an upstream may merge them into the
+// headers).
 //
 // It also leaves no upgrade but the one to a WebSocket.
-func (f *guardFamily) scrub(r *http.Request) {
+func (f *guardFamily) scrub(r *http.Request, j judged) {
 	for name := range r.Header {
-		if f.covers(name) {
+		if f.covers(name) || j.overrides(name) && !mayOverride(r, name) {
 			delete(r.Header, name)
 		}
 	}
 	scrubUpgrade(r.Header)
-	scrubList(r.Header, "Connection", f.covers)
-	scrubList(r.Header, "Trailer", f.covers)
+	if len(r.Header["Connection"])+len(r.Header["Trailer"])+len(r.Trailer) == 0 {
+		return
+	}
+	protected := func(name string) bool { return f.covers(name) || j.overrides(name) }
+	scrubList(r.Header, "Connection", protected)
+	scrubList(r.Header, "Trailer", protected)
 	if len(r.Trailer) > 0 {
-		f.scrubTrailer(r.Trailer)
+		scrubTrailer(r.Trailer, protected)
 		if r.Body != nil {
-			r.Body = &trailerGuard{ReadCloser: r.Body, family: f, trailer: r.Trailer}
+			r.Body = &trailerGuard{ReadCloser: r.Body, protected: protected, trailer: r.Trailer}
 		}
 	}
 }
 
 // scrubTrailer takes credentials off as well, which are no trailers (RFC 9110, section 6.5.1) and could pose as the one that we set.
-func (f *guardFamily) scrubTrailer(trailer http.Header) {
+func scrubTrailer(trailer http.Header, protected func(string) bool) {
 	for name := range trailer {
-		if f.covers(name) || isCredential(name) {
+		if protected(name) || isCredential(name) {
 			delete(trailer, name)
 		}
 	}
@@ -184,15 +198,15 @@ func scrubList(h http.Header, key string, covers func(string) bool) {
 // trailerGuard removes protected trailers once the body has been read: net/http adds even unannounced ones then.
 type trailerGuard struct {
 	io.ReadCloser
-	family  *guardFamily
-	trailer http.Header
+	protected func(string) bool
+	trailer   http.Header
 }
 
 // Read implements [io.Reader].
 func (t *trailerGuard) Read(p []byte) (int, error) {
 	n, err := t.ReadCloser.Read(p)
 	if err != nil {
-		t.family.scrubTrailer(t.trailer)
+		scrubTrailer(t.trailer, t.protected)
 	}
 	return n, err
 }

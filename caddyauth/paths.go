@@ -8,7 +8,8 @@ import (
 // ambiguousPath reports why two servers could read the path of u differently, or "" when they cannot. A rule that is checked
 // here against one reading and an upstream that serves another is how path rules are bypassed, so where path rules apply such
 // requests are refused: encoded separators (%2f, %5c), backslashes, dot segments (plain or encoded), empty segments (//), path
-// parameters (;), control characters, double encoding (%252e, %25u002e) and overlong UTF-8 (%c0%ae, %e0%80%ae).
+// parameters (;), control characters, double encoding (%252e, %25u002e), overlong UTF-8 (%c0%ae, %e0%80%ae), and the two letters beyond
+// ASCII that servers and file systems which ignore case take for an ASCII one: ſ (U+017F) and the Kelvin sign (U+212A).
 func ambiguousPath(u *url.URL) string {
 	path := u.Path
 	if !strings.HasPrefix(path, "/") {
@@ -39,12 +40,20 @@ func ambiguousPath(u *url.URL) string {
 			return "the path has a control character"
 		case c == '%' && isEscape(path[i+1:]):
 			return "the path is encoded twice"
+		case c == longS[0] && strings.HasPrefix(path[i:], longS), c == kelvin[0] && strings.HasPrefix(path[i:], kelvin):
+			return "the path has a letter that is taken for an ASCII one where case is ignored"
 		case c >= 0xc0 && isOverlong(path[i:]):
 			return "the path has an overlong character"
 		}
 	}
 	return ""
 }
+
+// The letters whose simple case folding is an ASCII letter (https://www.unicode.org/Public/UCD/latest/ucd/CaseFolding.txt).
+const (
+	longS  = "\u017f"
+	kelvin = "\u212a"
+)
 
 func containsEncodedSlash(raw string) bool {
 	for i := 0; i+2 < len(raw); i++ {

@@ -224,7 +224,7 @@ func storyBehind(t *testing.T, d *deployment) {
 		'Accept': 'text/html', 'X-Passwordless-User': 'spoofed-user', 'x-passwordless-email': 'spoofed@example.com',
 		'X-Passwordless-Groups': 'spoofed-admins', 'X-Original-URL': '/spoofed', 'X-Rewrite-URL': '/spoofed',
 		'X_Passwordless_Email': 'spoofed-underscore', 'X.Passwordless.User': 'spoofed-dot',
-		'X-Forwarded-Uri': '/auth/handoff', 'X-Original-Method': 'OPTIONS',
+		'X-Original-Method': 'OPTIONS',
 	} }).then(r => r.text())`)
 	if strings.Contains(page, "spoofed") || strings.Contains(strings.ToLower(page), "passwordless_session") || !strings.Contains(page, `<strong id="user">`+anna) {
 		t.Errorf("the application got:\n%s", page)
@@ -233,6 +233,10 @@ func storyBehind(t *testing.T, d *deployment) {
 		if status := ask[int](b, "fetch('"+path+"').then(r => r.status)"); status < 400 {
 			t.Errorf("%s gets %d", path, status)
 		}
+	}
+
+	if reached := ask[string](b, `fetch('/', { headers: { 'X-Forwarded-Uri': '/spoofed', 'X-Forwarded-Prefix': '/spoofed' } }).then(r => r.text())`); strings.Contains(reached, "spoofed") {
+		t.Errorf("the application is told another path: %s", reached)
 	}
 
 	// Signing out ends it.

@@ -50,6 +50,14 @@ var addresses = []string{"127.0.0.1", "127.0.0.2"}
 
 func newNodes(t *testing.T) *nodes {
 	t.Helper()
+	return newNodesOf(t, nodeFile, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("X-Passwordless-Email"))
+	}, addresses...)
+}
+
+// newNodesOf starts a Caddy on each address with a Caddyfile, in which the words in capitals are replaced.
+func newNodesOf(t *testing.T, file string, application http.HandlerFunc, addresses ...string) *nodes {
+	t.Helper()
 	n := &nodes{t: t, port: freePort(t)}
 	n.portal, n.app = "http://localhost:"+n.port, "http://app.localhost:"+n.port
 	pool, err := localpool.Open(localpool.Config{
@@ -73,15 +81,12 @@ func newNodes(t *testing.T) *nodes {
 		pool.Handler().ServeHTTP(w, r)
 	})
 	passkeys := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"Items":[],"Count":0}`) })
-	application := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.Header.Get("X-Passwordless-Email"))
-	})
 	words := []string{
 		"STORAGE", t.TempDir(), "PORT", n.port, "POOL", pool.UserPoolID(), "CLIENT", pool.ClientID(), "SECRET", pool.ClientSecret(),
-		"COGNITO", cognito, "PASSKEYS", passkeys, "APPLICATION", strings.TrimPrefix(application, "http://"),
+		"COGNITO", cognito, "PASSKEYS", passkeys, "APPLICATION", strings.TrimPrefix(serve(t, application), "http://"),
 	}
 	for _, address := range addresses {
-		n.start(address, strings.NewReplacer(append(words, "ADDRESS", address)...).Replace(nodeFile))
+		n.start(address, strings.NewReplacer(append(words, "ADDRESS", address)...).Replace(file))
 	}
 	return n
 }
