@@ -35,7 +35,7 @@ func (*CaddySessionStore) CaddyModule() caddy.ModuleInfo {
 
 // OpenSessionStore implements [SessionStoreProvider].
 func (*CaddySessionStore) OpenSessionStore(ctx caddy.Context, _ RealmSettings) (SessionStorage, error) {
-	return ctx.Storage(), nil
+	return session.Leased(ctx.Storage()), nil
 }
 
 // UnmarshalCaddyfile sets up the module from Caddyfile tokens. Syntax:

@@ -16,6 +16,7 @@ const (
 	cachedRecords = 1024
 	cacheFor      = time.Minute // another process may have changed a record since
 	storeAttempts = 3
+	lockTimeout   = 10 * time.Second // longer than a lock outlives its holder
 )
 
 // record is what storage holds of a session, sealed.
@@ -95,7 +96,9 @@ func (m *Manager) deleteRecord(ctx context.Context, rec record) {
 // lockRecord takes a session's lock over all processes. The function it returns releases it.
 func (m *Manager) lockRecord(ctx context.Context, id publicID) (func(), error) {
 	name := lockName(m.path(), id.String())
-	if err := m.Storage.Lock(ctx, name); err != nil {
+	waiting, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	if err := m.Storage.Lock(waiting, name); err != nil {
 		return nil, fmt.Errorf("locking a session: %w", err)
 	}
 	return func() {

@@ -40,7 +40,7 @@ type Storage struct {
 	Now    func() time.Time // nil: time.Now
 
 	mu   sync.Mutex
-	held map[string]string // lock name → the token it is held with
+	held map[string]*holding // by name of the lock
 }
 
 type item = map[string]types.AttributeValue
@@ -138,13 +138,16 @@ func (s *Storage) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// Exists implements session.Storage: for items, and for folders that have items in themselves.
+// Exists implements session.Storage: for items, and for folders that have items in themselves. It is true where DynamoDB does not
+// answer, so that the read which follows fails: "there is nothing" would be an answer.
 func (s *Storage) Exists(ctx context.Context, key string) bool {
-	if _, err := s.Load(ctx, key); err == nil {
-		return true
+	if strings.Contains(key, "/") { // else no item's key, which DynamoDB would not take
+		if _, err := s.Load(ctx, key); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
 	}
 	names, err := s.list(ctx, key, 1)
-	return err == nil && len(names) > 0
+	return err != nil || len(names) > 0
 }
 
 // List implements session.Storage, for the items of one folder. A folder without items is fs.ErrNotExist; listing the folders
