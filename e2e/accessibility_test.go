@@ -14,6 +14,7 @@ import (
 
 // What a person meets who is signed in and may not enter, or whose form waits.
 func TestAccessibleRefusals(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, "\tpasswordless_guard\n", `	passwordless_guard /admin* {
 		allow group admins
 	}
@@ -55,6 +56,7 @@ func TestAccessibleRefusals(t *testing.T) {
 
 // The account page while a passkey gets a name, is about to be deleted, and cannot be added.
 func TestAccessibleAccount(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	folder, b := album(t), browse(t)
 	b.withoutAutofill()
@@ -80,6 +82,7 @@ func TestAccessibleAccount(t *testing.T) {
 
 // Sign-in where the prompt was closed, where the link is opened elsewhere, broken, or as somebody else, and where too much was asked.
 func TestAccessibleSignIn(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	folder, b, other := album(t), browse(t), browse(t)
 	b.withoutAutofill()
@@ -116,6 +119,7 @@ func TestAccessibleSignIn(t *testing.T) {
 
 // Whoever zooms to 400 % or has a window of 320 pixels, and whoever wants less motion, loses nothing, in any language.
 func TestReflowInEveryLanguage(t *testing.T) {
+	t.Parallel()
 	d := deployStepUp(t)
 	b, other := browse(t), browse(t)
 	b.withoutAutofill()

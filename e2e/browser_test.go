@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,43 +24,82 @@ type tab struct {
 	ctx context.Context
 }
 
-// browse starts a Chromium with an empty profile, and flags of the test's own, and ends it with the test.
-func browse(t *testing.T, flags ...chromedp.ExecAllocatorOption) *tab {
+// browse opens a browser without cookies, storage and cache for this test: a browser context of the Chromium that all tests share.
+func browse(t *testing.T) *tab {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true),
-		chromedp.WindowSize(1280, 900),
-		chromedp.DisableGPU,
-		chromedp.UserDataDir(t.TempDir()),
-	)
-	options = append(options, flags...)
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // Chromium's sandbox refuses to work for root
-	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
+	shared, err := sharedChromium()
+	if err != nil {
 		t.Fatalf("starting Chromium: %v", err)
+	}
+	return openTab(t, shared, chromedp.WithNewBrowserContext())
+}
+
+// browseAlone starts a Chromium of the test's own, with flags, and ends it with the test.
+func browseAlone(t *testing.T, flags ...chromedp.ExecAllocatorOption) *tab {
+	t.Helper()
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), append(chromium(t.TempDir()), flags...)...)
+	t.Cleanup(stop)
+	return openTab(t, allocator)
+}
+
+func openTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(parent, options...)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as this context, not as one step
+		t.Fatalf("opening a tab: %v", err)
 	}
 	b := &tab{t, ctx}
 	t.Cleanup(b.explain)
 	return b
 }
 
+// chromium are the options for a Chromium with an empty profile in the folder.
+func chromium(folder string) []chromedp.ExecAllocatorOption {
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.WindowSize(1280, 900),
+		chromedp.DisableGPU,
+		chromedp.UserDataDir(folder),
+	)
+	if os.Getuid() == 0 {
+		options = append(options, chromedp.NoSandbox) // Chromium's sandbox refuses to work for root
+	}
+	return options
+}
+
+// sharedChromium starts the one that browse shares, when the first test needs it.
+var sharedChromium = sync.OnceValues(func() (context.Context, error) {
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), chromium(filepath.Join(sharedFolder, "chromium"))...)
+	ctx, cancel := chromedp.NewContext(allocator)
+	endShared = append(endShared, stop, cancel)
+	return ctx, chromedp.Do(ctx)
+})
+
+var (
+	sharedFolder string   // for files of the shared programs
+	endShared    []func() // ends the shared programs, last first
+)
+
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "e2e")
+	if err != nil {
+		panic(err)
+	}
+	sharedFolder = folder
+	code := m.Run()
+	for _, end := range slices.Backward(endShared) {
+		end()
+	}
+	_ = os.RemoveAll(folder)
+	os.Exit(code)
+}
+
 // beside opens a second tab of the same browser.
 func (b *tab) beside() *tab {
 	b.t.Helper()
-	ctx, cancel := chromedp.NewContext(b.ctx)
-	b.t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as this context, not as one step
-		b.t.Fatalf("opening a tab: %v", err)
-	}
-	second := &tab{b.t, ctx}
-	b.t.Cleanup(second.explain)
-	return second
+	return openTab(b.t, b.ctx)
 }
 
 func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {

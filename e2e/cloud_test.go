@@ -51,8 +51,6 @@ func startCloud(t *testing.T) *cloud {
 // deploy starts the example with this cloud in the place of the embedded pool.
 func (c *cloud) deploy(t *testing.T) *deployment {
 	t.Helper()
-	t.Setenv("AWS_ACCESS_KEY_ID", "test")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	return deployFilled(t, map[string]string{"CLOUD": c.URL}, "user_pool embedded ./data/pool.db {\n\t\t\tinbox localhost:8025\n\t\t}",
 		"user_pool cognito "+cloudPool+" {\n\t\t\tclient_id "+cloudClient+"\n\t\t\tendpoint CLOUD\n\t\t}\n"+
 			"\t\tcredential_store dynamodb Authenticators {\n\t\t\tregion eu-west-1\n\t\t\tendpoint CLOUD\n\t\t}")

@@ -67,6 +67,7 @@ func fill(t *testing.T, name, text string, words map[string]string) string {
 
 // A value that looks like another word is not replaced again: with one replacement after the other, the admin port 20193 became 223903.
 func TestPortsAreFilledInOnce(t *testing.T) {
+	t.Parallel()
 	words := map[string]string{
 		// Each value contains the next word, in a circle: no order is right.
 		"localhost:8080": "localhost:20193", "localhost:2019": "localhost:80251", "localhost:8025": "localhost:80801",

@@ -12,6 +12,7 @@ import (
 // One session cookie for a whole domain: whoever is signed in at the portal stands in the application without a redirect, and signing out takes the
 // cookie from all hosts. Scripts of a host on the domain can neither read it nor put another in its place.
 func TestOneCookieForADomain(t *testing.T) {
+	t.Parallel()
 	d := deployHTTPS(t, "respond 404",
 		" https://app.shop.test\n", " https://neighbour.example.test\n",
 		"\t\tsign_up open\n", "\t\tsign_up open\n\t\tsession {\n\t\t\tcookie_domain example.test\n\t\t}\n",

@@ -68,6 +68,7 @@ func (b *tab) tossed(lines []string) {
 // Attack: a sibling subdomain plants the cookies of the attacker's own session, good ones, in the browser of somebody who is signed in. The person stays
 // who they are at the application and at the portal, the application gets none of the cookies, and nobody becomes the attacker, signed out or in.
 func TestAttackCookiesOfASibling(t *testing.T) {
+	t.Parallel()
 	const mallory = "mallory@example.com"
 	d := deployHTTPS(t, "respond 404")
 	own := d.browse(t)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/chromedp"
@@ -38,7 +39,9 @@ func (w *wiretap) requests() []string {
 // jar is every cookie that the browser holds.
 func (b *tab) jar() []*network.Cookie {
 	b.t.Helper()
-	held, err := chromedp.Call(b.ctx, storage.GetCookies, storage.GetCookiesParams{})
+	// Asked of a page, Chromium would answer for its default browser context.
+	page := chromedp.FromContext(b.ctx)
+	held, err := cdp.Call(b.ctx, page.Browser, storage.GetCookies, storage.GetCookiesParams{BrowserContextID: page.BrowserContextID})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -60,6 +63,7 @@ func names(cookies []*network.Cookie, host string) []string {
 // The story over https, with the application on another registrable domain than the portal: nothing but redirects and forms connects the two. Every
 // cookie belongs to one host alone and never travels unencrypted, and the browser comes to the portal by https only, once it knows it.
 func TestSignInAcrossDomains(t *testing.T) {
+	t.Parallel()
 	d := deployHTTPS(t, "respond 404")
 	tap := new(wiretap)
 	d.plainHTTP.Handle("/", tap)

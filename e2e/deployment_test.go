@@ -157,9 +157,10 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 		t.Fatalf("%s is not built: run `make test`, or `make build` first", name)
 	}
 	command := exec.Command(path, args...)
-	// Nothing of this machine's own Caddy.
+	// Nothing of this machine's own Caddy, nor of its AWS account.
 	home := t.TempDir()
-	command.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
+	command.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home,
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	return command
 }
 

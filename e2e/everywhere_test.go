@@ -56,6 +56,7 @@ func (d *deployment) cutOff(b *tab) {
 // One person, two devices, two applications, a WebSocket each at the second one. Signing out at the first application ends that device's session at
 // the second, too, and no other; signing out everywhere ends all, WebSockets included.
 func TestSignOutReachesEveryApplication(t *testing.T) {
+	t.Parallel()
 	address, ended := echo(t)
 	d, second := deployTwo(t, map[string]string{"ECHO": address}, "second.localhost:8080 {\n", "second.localhost:8080 {\n\treverse_proxy /socket ECHO\n")
 	laptop, phone := browse(t), browse(t)

@@ -4,6 +4,7 @@ import "testing"
 
 // A page is not for this account: the answer says so, and another account comes back to that very page.
 func TestForbiddenPage(t *testing.T) {
+	t.Parallel()
 	const berta = "berta@example.com"
 	d, folder := deploy(t, "\tpasswordless_guard\n", `	passwordless_guard /admin* {
 		allow group admins

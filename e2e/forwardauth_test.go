@@ -139,6 +139,7 @@ func nginx(t *testing.T, d *deployment, f front) {
 }
 
 func TestNginx(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, "passwordless_forward_auth nginx {\n		trusted_proxies 127.0.0.1\n	}")
 	nginx(t, d, f)
 	storyBehind(t, d)

@@ -9,6 +9,7 @@ import (
 
 // A script gets an answer it can read, never a redirect to a page of another origin.
 func TestScriptsGet401(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	for name, headers := range map[string][]string{
 		"fetch":          {"Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty", "Sec-Fetch-Site", "same-origin", "Accept", "*/*"},
@@ -36,6 +37,7 @@ func TestScriptsGet401(t *testing.T) {
 
 // The same in a real browser: the page was loaded while signed in, then the session ends elsewhere.
 func TestSessionEndsUnderAPage(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.open(d.app + "/")
@@ -51,6 +53,7 @@ func TestSessionEndsUnderAPage(t *testing.T) {
 // Attack: a client claims to be somebody by the very headers that the application believes, in every spelling an upstream
 // might fold into them.
 func TestSpoofedIdentityHeaders(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.open(d.app + "/")
@@ -79,6 +82,7 @@ func TestSpoofedIdentityHeaders(t *testing.T) {
 
 // Scripts of an application never see the session.
 func TestCookiesAreOutOfReach(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.open(d.app + "/")

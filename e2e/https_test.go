@@ -142,7 +142,7 @@ func certify(t *testing.T, folder string) (roots *x509.CertPool, pin string) {
 // browse starts a Chromium that finds the hosts and trusts the certificate.
 func (d *overHTTPS) browse(t *testing.T) *tab {
 	t.Helper()
-	b := browse(t, d.flags...)
+	b := browseAlone(t, d.flags...)
 	b.withoutAutofill()
 	return b
 }

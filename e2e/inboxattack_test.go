@@ -130,7 +130,8 @@ var hostileEffects = []string{
 
 // Attack: the HTML of a mail runs scripts, tells its sender that it was read, reads the other mails, or leads the page elsewhere.
 func TestInboxHostileMail(t *testing.T) {
-	b := browse(t)
+	t.Parallel()
+	b := browseAlone(t) // a shared one opens no connections beforehand
 	held, heldQuietly := newCanary(t), newCanary(t)
 	mail := at(held.URL, hostileMail) + connectors(heldQuietly.URL) +
 		fmt.Sprintf(`<meta http-equiv="refresh" content="0;url=%s/refresh">`, held.URL)
@@ -162,7 +163,7 @@ func TestInboxHostileMail(t *testing.T) {
 	}, func() { t.Error("a click on the link of a mail opens nothing") })
 
 	// The same HTML without the inbox around it does all of this; meanwhile that in the inbox has had its time.
-	open, free := browse(t), newCanary(t)
+	open, free := browseAlone(t), newCanary(t)
 	pages := map[string]string{
 		"/":        at(free.URL, hostileMail),
 		"/refresh": fmt.Sprintf(`<meta http-equiv="refresh" content="0;url=%s/refresh">`, free.URL),

@@ -8,6 +8,7 @@ import (
 // A developer leaves the inbox open beside the application: mails and text messages appear in it by themselves, newest first, and can be
 // read by everybody, on a phone and in the dark, too.
 func TestInboxPage(t *testing.T) {
+	t.Parallel()
 	d, folder := deployStepUp(t), album(t)
 	b := browse(t)
 	b.withoutAutofill()

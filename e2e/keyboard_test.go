@@ -57,6 +57,7 @@ func (b *tab) unmarked() string {
 
 // A person without a mouse signs up, adds a passkey and names it, ends the session, and comes back by passkey: Tab and Enter do everything.
 func TestKeyboardOnly(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	for _, scheme := range []string{"light", "dark"} {
 		t.Run(scheme, func(t *testing.T) {

@@ -118,6 +118,8 @@ func (d *deployment) held(t *testing.T) (goroutines, files int) {
 
 // Two nodes share a storage and are busy, while one of them reads its configuration anew 20 times and is started anew 3 times: the
 // other one answers every request, nobody is signed out, and no goroutine or file is left behind.
+//
+//nolint:paralleltest // it leaves nothing of the machine to others
 func TestReloadAndRestartUnderLoad(t *testing.T) {
 	const reloads = 20
 	first := deploy(t)

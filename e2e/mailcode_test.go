@@ -10,6 +10,7 @@ var mailedCodePattern = regexp.MustCompile(`\b[2-9A-Z]{4}[ -][2-9A-Z]{4}\b`)
 
 // The code of the mail is typed where the link was asked for: wrong at first, then right. The link beside it is used up with it.
 func TestCodeOfTheMail(t *testing.T) {
+	t.Parallel()
 	d, folder := deploy(t, "\t\tmagic_link\n", "\t\tmagic_link {\n\t\t\tcode\n\t\t}\n"), album(t)
 	b := browse(t)
 	b.withoutAutofill()

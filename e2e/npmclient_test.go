@@ -172,6 +172,7 @@ func (a *application) signUp(b *tab, email string) answer {
 
 // Everything the client offers works against the embedded pool and the portal's FIDO2 API, in a real browser.
 func TestClientOfTheTypeScriptSample(t *testing.T) {
+	t.Parallel()
 	const anna = "anna@example.com"
 	a := deployApplication(t, "")
 	b := browse(t)
@@ -239,6 +240,7 @@ func TestClientOfTheTypeScriptSample(t *testing.T) {
 
 // The link works in another browser, once, and its second use is told as such.
 func TestLinkOfTheTypeScriptSampleInAnotherBrowser(t *testing.T) {
+	t.Parallel()
 	const berta = "berta@example.com"
 	a := deployApplication(t, "")
 	asks, opens := browse(t), browse(t)
@@ -257,6 +259,7 @@ func TestLinkOfTheTypeScriptSampleInAnotherBrowser(t *testing.T) {
 
 // With rotation of refresh tokens their client cannot refresh: it asks by InitiateAuth, which Cognito refuses then, too. Everything else works.
 func TestRotationIsNotForTheTypeScriptSample(t *testing.T) {
+	t.Parallel()
 	a := deployApplication(t, "\n\t\t\trefresh_token_rotation on")
 	b := browse(t)
 	a.signUp(b, "carla@example.com")
@@ -268,6 +271,7 @@ func TestRotationIsNotForTheTypeScriptSample(t *testing.T) {
 
 // The other browser's origin is not listed: it may neither read the pool's answers nor call the FIDO2 API.
 func TestForeignScriptsReachNothing(t *testing.T) {
+	t.Parallel()
 	a := deployApplication(t, "")
 	b := browse(t)
 	a.open(b, "http://127.0.0.1"+strings.TrimPrefix(a.origin, "http://localhost"))

@@ -27,6 +27,7 @@ func (d *deployment) auditLines(t *testing.T, event string) []map[string]any {
 
 // An operator sees a sign-in in the audit log and in Prometheus' metrics, and the counts outlive a reload.
 func TestOperatorSeesASignIn(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.open(d.app + "/")

@@ -57,6 +57,7 @@ func (d *deployment) addPasskey(b *tab, email, target string) []*webauthn.Creden
 
 // A person reports a lost laptop. The operator finds its session, ends that one and no other, then all, by the command line.
 func TestOperatorEndsSessions(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	target := d.app + "/reports"
 	lost, kept := browse(t), browse(t)
@@ -122,6 +123,7 @@ func TestOperatorEndsSessions(t *testing.T) {
 
 // Somebody leaves the company: disabled and signed out by the operator, their passkey lets them in no more. Enabled again, it does.
 func TestOperatorDisablesUser(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	target := d.app + "/reports"
 	b := browse(t)

@@ -43,6 +43,7 @@ func received(b *tab, name string) string {
 // A form with a file meets a guard that wants a passkey: nothing is lost, and the application gets it once, with the ID of what was
 // approved, when the person says so.
 func TestFormOutlivesAStepUp(t *testing.T) {
+	t.Parallel()
 	d, folder := deployOrders(t), album(t)
 	b := browse(t)
 	b.withoutAutofill()

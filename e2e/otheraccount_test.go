@@ -5,6 +5,7 @@ import "testing"
 // A link signs somebody else in than who is signed in here: the page says so before anything happens. Whoever goes on is that other person, in
 // the applications, too, and the first person's session is over.
 func TestLinkForAnotherAccount(t *testing.T) {
+	t.Parallel()
 	const berta = "berta@example.com"
 	d, folder := deploy(t), album(t)
 	b := browse(t)

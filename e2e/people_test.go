@@ -4,6 +4,7 @@ import "testing"
 
 // A browser offers who signed in with it: one press starts with the way they took the last time, another forgets them.
 func TestRememberedPeople(t *testing.T) {
+	t.Parallel()
 	const berta = "berta.with-a-longer-name@department.example.com"
 	d, folder := deploy(t), album(t)
 	b := browse(t)

@@ -56,6 +56,7 @@ func listed(u *url.URL, origins []string) bool {
 
 // No page needs another host, and every page keeps to its own policy.
 func TestPagesKeepToThemselves(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.watch(d.portal, d.app)

@@ -33,6 +33,7 @@ func (d *overHTTPS) signUpWithPasskey(b *tab, email, application string) *authen
 // A company's portal moves to another domain, and the passkeys that were made on the RP ID's own sign in there: the site of the RP ID lists
 // the new origin, and the browser has asked it. A passkey that is made there is one for the same RP ID and works when the portal moves back.
 func TestRelatedOrigins(t *testing.T) {
+	t.Parallel()
 	d := deployHTTPS(t, "passwordless_related_origins")
 	response, body := d.ask(t, "https://"+rpID+"/.well-known/webauthn")
 	var list struct{ Origins []string }
@@ -51,7 +52,7 @@ func TestRelatedOrigins(t *testing.T) {
 	b.greets(anna, "/reports?year=2026", "#q3")
 
 	// In another browser, which offers passkeys in form fields, they pick it from the e-mail field.
-	autofill := browse(t, d.flags...)
+	autofill := browseAlone(t, d.flags...)
 	device = attach(autofill, device.detach()...)
 	autofill.open(target)
 	autofill.arrive(target)
@@ -77,6 +78,7 @@ func TestRelatedOrigins(t *testing.T) {
 // Attack: a page on a domain that is not listed asks the browser for a passkey of the RP ID, as a phishing page would. The very same script
 // gets one where the list names the origin, so it is the list that keeps the others out.
 func TestAttackUnlistedOrigin(t *testing.T) {
+	t.Parallel()
 	d := deployHTTPS(t, "passwordless_related_origins")
 	d.attacker.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "text/html") })
 	b := d.browse(t)
@@ -108,12 +110,14 @@ func (d *overHTTPS) triesPasskeyElsewhere(t *testing.T) *tab {
 
 // The RP ID's site serves no list, or none that counts: the sign-in page says that the passkey did not work, and nobody is signed in.
 func TestRelatedOriginThatIsNotListed(t *testing.T) {
+	t.Parallel()
 	for name, site := range map[string]string{
 		"no list":          "respond 404",
 		"a list of others": "header Content-Type application/json\n\trespond `{\"origins\":[\"https://auth.example.test\",\"https://shop.test\"]}`",
 		"no JSON by type":  "header Content-Type text/plain\n\trespond `{\"origins\":[\"https://auth.shop.test\"]}`",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := deployHTTPS(t, site)
 			b := d.triesPasskeyElsewhere(t)
 			b.noticed()
@@ -129,12 +133,14 @@ func TestRelatedOriginThatIsNotListed(t *testing.T) {
 // The RP ID's site has something else for every path: a redirect to the host with www, or the one page of an application. The list is served before that,
 // and the browser also takes one that a redirect leads to.
 func TestRelatedOriginsOfABusySite(t *testing.T) {
+	t.Parallel()
 	for name, site := range map[string]string{
 		"before a redirect": "redir https://evil.test{uri}\n\tpasswordless_related_origins",
 		"before a rewrite":  "rewrite * /index.html\n\trespond page\n\tpasswordless_related_origins",
 		"behind a redirect": "redir https://other.shop.test{uri}",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := deployHTTPS(t, site)
 			d.attacker.HandleFunc("other.shop.test/.well-known/webauthn", func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")

@@ -5,20 +5,13 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"github.com/chromedp/cdproto/storage"
-	"github.com/chromedp/chromedp"
 )
 
 // cookiesOf are those that the browser has for a host, as it would send them.
 func (b *tab) cookiesOf(host string) string {
 	b.t.Helper()
-	jar, err := chromedp.Call(b.ctx, storage.GetCookies, storage.GetCookiesParams{})
-	if err != nil {
-		b.t.Fatal(err)
-	}
 	var pairs []string
-	for _, c := range jar.Cookies {
+	for _, c := range b.jar() {
 		if c.Domain == host {
 			pairs = append(pairs, c.Name+"="+c.Value)
 		}
@@ -29,6 +22,7 @@ func (b *tab) cookiesOf(host string) string {
 // Requests that a handler before the guard holds up during a reload come to the guard of a configuration that Caddy has closed by then. They
 // are answered as ever; who has signed out meanwhile is out.
 func TestRequestOutlivesAReload(t *testing.T) {
+	t.Parallel()
 	held := make(chan chan struct{}) // of each request one that lets it go on
 	slow := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		release := make(chan struct{})
@@ -39,8 +33,8 @@ func TestRequestOutlivesAReload(t *testing.T) {
 		}
 	}))
 	t.Cleanup(slow.Close)
-	d := deploy(t, "\tpasswordless_guard\n", `	route /api/time {
-		forward_auth `+strings.TrimPrefix(slow.URL, "http://")+` {
+	d := deployFilled(t, map[string]string{"SLOW": strings.TrimPrefix(slow.URL, "http://")}, "\tpasswordless_guard\n", `	route /api/time {
+		forward_auth SLOW {
 			uri /
 		}
 		passwordless_guard

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/chromedp"
 )
 
@@ -31,6 +30,7 @@ func hangsUp(w http.ResponseWriter, _ *http.Request) {
 // TestCognitoOutage: whenever the cloud fails, the person reads what to do, has a reference that the operator finds in the log, and
 // goes on later without typing anything again.
 func TestCognitoOutage(t *testing.T) {
+	t.Parallel()
 	c := startCloud(t)
 	d := c.deploy(t)
 	b := browse(t)
@@ -128,6 +128,7 @@ func (b *tab) saysUnreachable(d *deployment) {
 
 // Two tabs of one browser sign in at once, each on its way to another page; the links are used in the other order.
 func TestTabsSignInSideBySide(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	first := browse(t)
 	second := first.beside()
@@ -158,6 +159,7 @@ func TestTabsSignInSideBySide(t *testing.T) {
 
 // A browser that has lost the portal's cookie starts afresh by itself: with the address that was typed, and to the page that was wanted.
 func TestLostFlowStartsAfresh(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	target := d.app + "/reports?year=2026#q3"
@@ -181,12 +183,8 @@ func TestLostFlowStartsAfresh(t *testing.T) {
 // forgetCookies deletes those of one host.
 func (b *tab) forgetCookies(host string) {
 	b.t.Helper()
-	jar, err := chromedp.Call(b.ctx, storage.GetCookies, storage.GetCookiesParams{})
-	if err != nil {
-		b.t.Fatal(err)
-	}
 	forgotten := 0
-	for _, cookie := range jar.Cookies {
+	for _, cookie := range b.jar() {
 		if cookie.Domain != host {
 			continue
 		}

@@ -27,6 +27,7 @@ var looks = []struct {
 // TestScreens sees every page at phone and desktop width, light and dark: nothing may be cut off, and nobody may be shut
 // out. With -screens the pictures are kept.
 func TestScreens(t *testing.T) {
+	t.Parallel()
 	folder := *screens
 	if folder == "" {
 		folder = t.TempDir()

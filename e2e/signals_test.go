@@ -54,6 +54,7 @@ func accepted(ids ...string) func(heard) bool {
 
 // The password manager learns of every change at once: what is accepted, what is gone, and what the person is called.
 func TestPasswordManagerIsTold(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.listen()
@@ -105,6 +106,7 @@ func TestPasswordManagerIsTold(t *testing.T) {
 
 // A passkey that the server refuses must not stay behind on the device.
 func TestRefusedPasskeyIsForgotten(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.listen()
@@ -133,6 +135,7 @@ func TestRefusedPasskeyIsForgotten(t *testing.T) {
 
 // Browsers that know no signals miss nothing.
 func TestBrowserWithoutSignals(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.watch(d.portal, d.app)

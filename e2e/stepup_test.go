@@ -68,6 +68,7 @@ func (d *deployment) later(t *testing.T) {
 
 // A guard asks for a passkey: back to the very page, with query and fragment.
 func TestStepUpByPasskey(t *testing.T) {
+	t.Parallel()
 	d, folder := deployStepUp(t), album(t)
 	b := browse(t)
 	b.withoutAutofill()
@@ -98,6 +99,7 @@ func TestStepUpByPasskey(t *testing.T) {
 
 // Who has nothing of what is asked for is offered a fresh link.
 func TestStepUpOffersAFreshLink(t *testing.T) {
+	t.Parallel()
 	d, folder := deployStepUp(t), album(t)
 	b := browse(t)
 	b.withoutAutofill()
@@ -123,6 +125,7 @@ func TestStepUpOffersAFreshLink(t *testing.T) {
 
 // A phone number is added, verified, and used: not at once, for a thief of the session could have added it.
 func TestStepUpBySMS(t *testing.T) {
+	t.Parallel()
 	d, folder := deployStepUp(t), album(t)
 	b := browse(t)
 	b.withoutAutofill()

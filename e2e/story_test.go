@@ -9,6 +9,7 @@ const anna = "anna@example.com"
 
 // TestStory is the product's main job, step by step as a person does it.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	target := d.app + "/reports?year=2026#q3"
@@ -80,6 +81,7 @@ func TestStory(t *testing.T) {
 
 // Somebody else's finger, or a closed prompt: nothing is lost, and the button works again.
 func TestCancelledPasskey(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.withoutAutofill()
@@ -104,6 +106,7 @@ func TestCancelledPasskey(t *testing.T) {
 // A mail reader opens links in another browser: that one is signed in, after saying which account it is, and never the one that
 // asked for the link.
 func TestLinkInAnotherBrowser(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	asking, reading := browse(t), browse(t)
 	target := d.app + "/reports"
@@ -134,6 +137,7 @@ func TestLinkInAnotherBrowser(t *testing.T) {
 
 // A link works once.
 func TestLinkWorksOnce(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.open(d.app + "/")
@@ -148,6 +152,7 @@ func TestLinkWorksOnce(t *testing.T) {
 
 // Mail scanners open links, and some run scripts: without the button nothing is used up.
 func TestLinkSurvivesScanners(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.open(d.app + "/")
@@ -171,6 +176,7 @@ func TestLinkSurvivesScanners(t *testing.T) {
 
 // Keys and sessions are in Caddy's storage, the users in the pool's file: a restart and a reload sign nobody out.
 func TestSessionOutlivesRestartAndReload(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.open(d.app + "/reports")

@@ -4,6 +4,7 @@ import "testing"
 
 // Who has no passkey is offered one. Refused once, the offer does not come back in this browser, whoever signs in; elsewhere it does.
 func TestPasskeySuggestionIsRefused(t *testing.T) {
+	t.Parallel()
 	const berta = "berta@example.com"
 	d, folder := deploy(t), album(t)
 	account := d.portal + "/auth/account"

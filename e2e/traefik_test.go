@@ -126,6 +126,7 @@ func (d *deployment) signedIn(t *testing.T) *tab {
 }
 
 func TestTraefik(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, asksTraefik)
 	traefik(t, d, f, "")
 	storyBehind(t, d)
@@ -134,6 +135,7 @@ func TestTraefik(t *testing.T) {
 
 // Attack: nobody is signed in, and a client has Traefik ask about another request than the one that it would pass on.
 func TestTraefikAsksAboutTheRequestItself(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, edit(t, "the directive", asksTraefik, "127.0.0.1\n", "127.0.0.1\n\t\tbypass /health\n"))
 	u := newBeyond(t)
 	traefik(t, d, f, u.config)
@@ -170,6 +172,7 @@ func TestTraefikAsksAboutTheRequestItself(t *testing.T) {
 
 // Attack: who is signed in claims to be somebody else, to come from elsewhere, and to have asked for something else; or has the identity taken off.
 func TestTraefikReplacesWhatTheClientSays(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, asksTraefik)
 	u := newBeyond(t)
 	traefik(t, d, f, u.config)
@@ -225,6 +228,7 @@ func TestTraefikReplacesWhatTheClientSays(t *testing.T) {
 
 // The session's cookie is sent again when that is due, beside the application's answer.
 func TestTraefikPassesTheCookieOn(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, asksTraefik, "idle_timeout 8h", "idle_timeout 2m") // due every 12 seconds
 	traefik(t, d, f, "")
 	b := d.signedIn(t)
@@ -243,6 +247,7 @@ func TestTraefikPassesTheCookieOn(t *testing.T) {
 
 // What the documentation says of WebSockets and downloads: they need a session to begin, and run through the proxy alone then.
 func TestTraefikStreams(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, asksTraefik)
 	u := newBeyond(t)
 	traefik(t, d, f, u.config)
@@ -277,6 +282,7 @@ func TestTraefikStreams(t *testing.T) {
 
 // One part of the application needs a fresh passkey: a router with a middleware of its own, which asks another path.
 func TestTraefikStepUp(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, "passwordless_forward_auth /fresh traefik {\n\t\ttrusted_proxies 127.0.0.1\n\t\tstep_up 5m passkey\n\t}\n\t"+asksTraefik)
 	traefik(t, d, f, `http:
   routers:
@@ -320,6 +326,7 @@ func TestTraefikStepUp(t *testing.T) {
 
 // While nobody answers Traefik's questions, nothing passes, session or not; afterwards the session is as it was.
 func TestTraefikPassesNothingUnasked(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, asksTraefik)
 	u := newBeyond(t)
 	traefik(t, d, f, u.config)

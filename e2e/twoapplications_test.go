@@ -23,6 +23,7 @@ http://app.localhost:8080 {`,
 // Signed in at one application, a person opens the other: no page asks anything, and they stand at the very address, fragment included, which
 // only their browser knows.
 func TestSingleSignOnKeepsTheFragment(t *testing.T) {
+	t.Parallel()
 	d, second := deployTwo(t, nil)
 	b := browse(t)
 	b.withoutAutofill()
@@ -51,6 +52,7 @@ func TestSingleSignOnKeepsTheFragment(t *testing.T) {
 
 // A step-up at one application counts at the other, which learns of it without a page that asks, and the fragment is there, too.
 func TestStepUpCountsAtTheOtherApplication(t *testing.T) {
+	t.Parallel()
 	d, second := deployTwo(t, nil, "\tpasswordless_guard\n", `	passwordless_guard /admin* {
 		step_up 5m passkey
 	}
@@ -72,6 +74,7 @@ func TestStepUpCountsAtTheOtherApplication(t *testing.T) {
 // Attack: a link to an application whose fragment looks like what the pages between hand on. It signs nobody in as somebody else, and it
 // changes where the person arrives in nothing but the fragment, which the link's author chooses anyway.
 func TestAttackFragmentOfSingleSignOn(t *testing.T) {
+	t.Parallel()
 	d, second := deployTwo(t, nil)
 	b := browse(t)
 	b.withoutAutofill()

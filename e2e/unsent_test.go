@@ -9,6 +9,7 @@ import (
 
 // The session ends while somebody fills in a form. They sign in beside it, reload, and the form is sent after all.
 func TestFormOfSomebodyWhoseSessionEnded(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	folder := album(t)
 	b := browse(t)

@@ -23,6 +23,7 @@ func (d *deployment) signInWithPasskey(b *tab) *authenticator {
 // The application itself asks for a passkey, one in front of which nobody stands the first time: back to the very page, which the application
 // now shows.
 func TestUpstreamStepUpByPasskey(t *testing.T) {
+	t.Parallel()
 	d, folder := deploy(t), album(t)
 	b := browse(t)
 	device := d.signInWithPasskey(b)
@@ -57,6 +58,7 @@ func TestUpstreamStepUpByPasskey(t *testing.T) {
 
 // A form is sent to a page for which the application then asks for a passkey: it waits, and arrives once, when the person says so.
 func TestFormOutlivesAStepUpOfTheUpstream(t *testing.T) {
+	t.Parallel()
 	d, folder := deploy(t), album(t)
 	b := browse(t)
 	d.signInWithPasskey(b)
@@ -81,6 +83,7 @@ func TestFormOutlivesAStepUpOfTheUpstream(t *testing.T) {
 
 // A script is told what is asked for and where the person can do it, and is sent nowhere.
 func TestScriptLearnsOfTheUpstreamsStepUp(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	d.signInWithPasskey(b)
@@ -119,6 +122,7 @@ func TestScriptLearnsOfTheUpstreamsStepUp(t *testing.T) {
 
 // The application asks for one factor here and for another there, and knows of the last one alone, as tokens do: each page is a step-up away.
 func TestUpstreamAsksForFactorsInTurn(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, "\t\tmagic_link\n", "\t\tmagic_link\n\t\tsms_step_up\n")
 	b := browse(t)
 	d.signInWithPasskey(b)
@@ -160,6 +164,7 @@ func TestUpstreamAsksForFactorsInTurn(t *testing.T) {
 // An application that is never content, for nobody tells it of the step-up: the person is asked once and then reads its answer, instead of
 // going round in circles.
 func TestUpstreamThatAsksForEver(t *testing.T) {
+	t.Parallel()
 	d := deploy(t, "\t\tupstream_bearer id\n", "")
 	b := browse(t)
 	d.signInWithPasskey(b)
