@@ -336,8 +336,8 @@ func (r *Realm) checkSignUp() error {
 // isApplication reports whether the origin is a listed application's. A wildcard never covers the portal's own host.
 func (r *Realm) isApplication(o origin) bool {
 	for _, app := range r.applications {
-		if app.covers(o) {
-			return !app.wildcard || !r.portalOrigin.covers(o)
+		if app.covers(o) && (!app.wildcard || !r.portalOrigin.covers(o)) {
+			return true
 		}
 	}
 	return false

@@ -96,6 +96,33 @@ func TestRotationPublishesBeforeUseAndKeepsOldKeys(t *testing.T) {
 	}
 }
 
+// With a new key each day and cookies that are good for a month, each cookie opens for that month, and no key outlives its use by long.
+func TestKeysAreKeptAsLongAsCookiesAreGood(t *testing.T) {
+	const day = 24 * time.Hour
+	storage, clock := sessiontest.NewStorage(), sessiontest.NewClock()
+	k, err := session.OpenKeyRing(t.Context(), storage, "ring", session.KeyRingOptions{Now: clock.Now, Rotate: day, Keep: 30 * day})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sealed []string
+	for today := range 70 {
+		sealed = append(sealed, sealText(t, k, "good"))
+		for age := range sealed {
+			_, err := k.Open(binding, sealed[today-age])
+			switch {
+			case age <= 30 && err != nil:
+				t.Fatalf("day %d: a cookie of %d days does not open: %v", today, age, err)
+			case age > 33 && !errors.Is(err, session.ErrInvalid):
+				t.Fatalf("day %d: a cookie of %d days opens: %v", today, age, err)
+			}
+		}
+		clock.Advance(day)
+		if err := k.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A flood of cookies with made-up key IDs must not become a flood on the storage.
 func TestAttackUnknownKeyIDsCauseFewReads(t *testing.T) {
 	storage, clock := sessiontest.NewStorage(), sessiontest.NewClock()

@@ -116,6 +116,32 @@ func TestRefusedRefreshEndsTheSessionEverywhere(t *testing.T) {
 	}
 }
 
+// Attack: the pool has ended a family of tokens, which the refresh of its session finds out. Bearers of the same family are refused from then on,
+// too, on every node, though their own tokens would be good for a while.
+func TestAttackBearerOfARefusedFamily(t *testing.T) {
+	w := newWorld(t)
+	fresh := w.pool.SignIn("alice")
+	s, err := w.a.Start(w.ctx, fresh, session.MagicLink, session.Device{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := w.pool.SignIn("alice").Identity
+	w.clock.Advance(59 * time.Minute)
+	w.pool.Break(session.ErrRefused)
+	if _, err := w.a.Refresh(w.ctx, s); !errors.Is(err, session.ErrRefused) {
+		t.Fatalf("Refresh: %v", err)
+	}
+	w.poll(w.b)
+	for name, m := range map[string]*session.Manager{"the node that asked": w.a, "another node": w.b} {
+		if err := m.CheckBearer(fresh.Identity.OriginJTI, "alice", fresh.Identity.AuthTime); !errors.Is(err, session.ErrDenied) {
+			t.Errorf("%s: a bearer of the family: %v", name, err)
+		}
+		if err := m.CheckBearer(other.OriginJTI, "alice", other.AuthTime); err != nil {
+			t.Errorf("%s: a bearer of another family: %v", name, err)
+		}
+	}
+}
+
 func TestUnreachablePoolKeepsTheSessionUntilItsTokenExpires(t *testing.T) {
 	w := newWorld(t)
 	s := w.start("alice")
