@@ -20,7 +20,7 @@ func TestAttackGETApprovesWhatWaits(t *testing.T) {
 	s.wantApproved(s.open("/tx/pay?my=rent"), "GET /tx/pay?my=rent", "")
 
 	w := s.send(crossSite(left))
-	if w.Code != http.StatusOK || strings.Contains(w.Body.String(), "handoff#") || !strings.Contains(w.Body.String(), "/tx/delete?id=5") {
+	if w.Code != http.StatusOK || strings.Contains(w.Body.String(), "/auth/handoff?") || !strings.Contains(w.Body.String(), "/tx/delete?id=5") {
 		t.Errorf("the page that was left alone goes on: %d to %q", w.Code, w.Header().Get("Location"))
 	}
 	// Nor by the other page that moves on somebody who is signed in.
@@ -28,7 +28,7 @@ func TestAttackGETApprovesWhatWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w := s.send(crossSite(portalOrigin + "/auth/sign-in?" + page.RawQuery)); strings.Contains(w.Body.String()+w.Header().Get("Location"), "handoff#") {
+	if w := s.send(crossSite(portalOrigin + "/auth/sign-in?" + page.RawQuery)); strings.Contains(w.Body.String()+w.Header().Get("Location"), "/auth/handoff?") {
 		t.Errorf("the sign-in page hands it over: %d %s", w.Code, w.Body)
 	}
 	s.wantAsked("the request nobody confirmed", s.visit(s.tx, crossSite(s.host+"/tx/delete?id=5")), 1)
@@ -131,7 +131,7 @@ func TestAttackPersonConfirmsForACopiedDomainCookie(t *testing.T) {
 	thief.app[s.rt.sessionCookie.Name] = s.cookies[s.rt.sessionCookie.Name]
 	for _, sealed := range []string{strings.TrimPrefix(address, portalOrigin+"/auth/step-up?flow="), url.QueryEscape(flow)} {
 		for _, page := range []string{"step-up", "sign-in"} {
-			if w := thief.get("/auth/" + page + "?flow=" + sealed); strings.Contains(w.Body.String(), "handoff#") {
+			if w := thief.get("/auth/" + page + "?flow=" + sealed); strings.Contains(w.Body.String(), "/auth/handoff?") {
 				thief.handOver(thief.passedOn(w))
 			}
 		}

@@ -171,7 +171,7 @@ func (s *shop) ceremony(flow string) (location string) {
 // handOver takes the session and what was confirmed to the application's host, as the handoff's page does.
 func (s *shop) handOver(location string) *httptest.ResponseRecorder {
 	s.Helper()
-	code, ok := strings.CutPrefix(location, s.host+"/auth/handoff#")
+	code, ok := handoffCode(location, s.host)
 	if !ok {
 		s.Fatalf("leads to %q", location)
 	}
@@ -181,7 +181,7 @@ func (s *shop) handOver(location string) *httptest.ResponseRecorder {
 // approve confirms what an answer of the guard asks for, to the end.
 func (s *shop) approve(w *httptest.ResponseRecorder) {
 	s.Helper()
-	if back := s.handOver(s.ceremony(s.stepUpPage(s.asked(w)))); back.Code != http.StatusSeeOther {
+	if back := s.handOver(s.ceremony(s.stepUpPage(s.asked(w)))); ledTo(back) == "" {
 		s.Fatalf("the handoff: %d %s", back.Code, back.Body)
 	}
 }

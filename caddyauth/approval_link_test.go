@@ -53,7 +53,7 @@ func TestLinkConfirmsATransaction(t *testing.T) {
 		t.Errorf("the page that waited reads %s, %q", state, location)
 	}
 	// And what it held confirms nothing.
-	if to := s.passedOn(s.get("/auth/sign-in?flow=" + url.QueryEscape(waiting))); strings.Contains(to, "/handoff#") {
+	if to := s.passedOn(s.get("/auth/sign-in?flow=" + url.QueryEscape(waiting))); strings.Contains(to, "/handoff?") {
 		s.handOver(to)
 	}
 	s.wantAsked("by the tab that waited", s.xhr("/tx/transfer", "{}"), 1)
@@ -79,7 +79,7 @@ func TestAttackTransactionsLinkElsewhere(t *testing.T) {
 		}
 	}
 	s.wantAsked("the request", s.open("/tx/delete"), 0)
-	s.handOver(s.useLink(mailed, fragment).Header().Get("Location"))
+	s.handOver(s.passedOn(s.useLink(mailed, fragment)))
 	s.wantApproved(s.open("/tx/delete"), "GET /tx/delete", "")
 }
 
@@ -90,7 +90,7 @@ func TestAttackLinkOfAnotherTransaction(t *testing.T) {
 	s.clock.Advance(resendAfter)
 	remove, mailed := s.askForFreshLink(s.asked(s.open("/tx/delete")))
 	_, fragment := s.lastLink()
-	s.handOver(s.useLink(mailed, fragment).Header().Get("Location"))
+	s.handOver(s.passedOn(s.useLink(mailed, fragment)))
 	if state, _ := s.status(pay); state != "waiting" {
 		t.Errorf("the other page reads %s", state)
 	}

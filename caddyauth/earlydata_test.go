@@ -78,7 +78,7 @@ func TestAttackEarlyDataUsesUpAHandoff(t *testing.T) {
 	if w := g.serve(early, guard); w.Code != http.StatusTooEarly || cookieSet(w, g.rt.sessionCookie.Name) != nil {
 		t.Errorf("early: %d %v", w.Code, w.Header())
 	}
-	if w := g.serve(post(appOrigin, code, nonce), guard); w.Code != http.StatusSeeOther || cookieSet(w, g.rt.sessionCookie.Name) == nil {
+	if w := g.serve(post(appOrigin, code, nonce), guard); ledTo(w) != "/x" || cookieSet(w, g.rt.sessionCookie.Name) == nil {
 		t.Errorf("after the handshake: %d %s", w.Code, w.Body)
 	}
 }

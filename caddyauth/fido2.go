@@ -363,11 +363,12 @@ func ceremonyFailure(err error) error {
 // proofBody reads the proof that the account page sends to start a registration. Other clients come without a body, or with white
 // space or {}.
 func (v *portalVisit) proofBody() (code string, err error) {
-	defer v.limitBody()()
+	whole := v.limitBody()
 	body, err := io.ReadAll(v.r.Body)
 	if err != nil {
 		return "", badBody(err)
 	}
+	whole()
 	var in struct {
 		Proof string `json:"proof"`
 	}

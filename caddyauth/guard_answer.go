@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -20,8 +21,13 @@ const maxAuditPath = 512
 // retryAfter is what clients are told to wait, in seconds, when the sign-in service cannot be reached.
 const retryAfter = 5
 
-// guardPolicy is the Content-Security-Policy of the few pages the guard serves on an application's host.
-const guardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+// The Content-Security-Policy of the few pages the guard serves on an application's host. The page that sends a form again has no
+// form-action: browsers would apply it to the redirects with which the application, or the next step-up, answers the form, and these
+// may lead anywhere (docs/adr/0004-handoff-by-script.md).
+const (
+	sendAgainPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
+	guardPolicy     = sendAgainPolicy + "; form-action 'self'"
+)
 
 // refuse answers a request that may not pass: a navigation without session goes to sign in, other navigations get a page, gRPC
 // gets a status of its own, and everything else gets JSON and never a redirect.
@@ -34,6 +40,7 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) erro
 			zap.String("application", v.origin), zap.String("method", r.Method), zap.String("path", r.URL.Path[:min(len(r.URL.Path), maxAuditPath)]),
 		}, whoIs(v.session)...)...)
 	}
+	v.rt.limitBody(w, r, math.MaxInt64) // net/http reads what is left of it, at the client's pace
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	navigation := isNavigation(r) && !why.client && v.bearer == ""
@@ -168,6 +175,9 @@ func (rt *realm) guardPage(w http.ResponseWriter, r *http.Request, status int, p
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", guardPolicy)
+	if _, ok := page.(templates.SendAgainPage); ok {
+		h.Set("Content-Security-Policy", sendAgainPolicy)
+	}
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")

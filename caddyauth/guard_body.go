@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -25,8 +26,8 @@ const (
 	keptParam    = "passwordless_kept" // of the query; names the form to send again
 	keptLifetime = 15 * time.Minute
 	keptPart     = 256 << 10 // bytes of a stored item: less than any session store takes
-	keptTarget   = 2048      // bytes of a target, which has to fit, sealed twice, into an address
 	keptReading  = 30 * time.Second
+	keptTarget   = 2048 // bytes of a target, which has to fit, sealed twice, into an address
 
 	defaultKeepBody = 1 << 20  // bytes
 	maxKeepBody     = 16 << 20 // bytes
@@ -95,9 +96,12 @@ func (v *visit) keepForm(w http.ResponseWriter, r *http.Request) (address string
 	if v.shared || v.family == nil || r.ContentLength > int64(v.keepBody) || len(form.Target)+len(form.Type) > keptTarget || !sameOriginPath(form.Target) {
 		return "", errNotKept
 	}
-	body, err := readBounded(w, r.Body, v.keepBody)
+	body, err := v.rt.readBounded(w, r.Body, v.keepBody)
 	if err != nil {
 		return "", fmt.Errorf("reading a form: %w", err)
+	}
+	if len(body) > v.keepBody {
+		v.rt.limitBody(w, r, math.MaxInt64) // its rest
 	}
 	if len(body) > v.keepBody || !v.family.kept.take(v.session.Subject, len(body), form.Expires, v.rt.now()) {
 		return "", errNotKept
@@ -250,6 +254,9 @@ func (v *visit) sendForm(w http.ResponseWriter, r *http.Request) (answered bool,
 	if !v.isForm(r) {
 		return true, v.refuse(w, r, refusal{status: http.StatusForbidden, reason: "cross_origin", detail: "a form is sent again from its own page only"})
 	}
+	if err := v.rt.skipBody(w, r, maxHandoffBody); err != nil { // ours is empty
+		return true, v.refuse(w, r, refusal{status: http.StatusBadRequest, reason: "body", detail: "this request needs no body"})
+	}
 	body, err := v.takeForm(r.Context(), form)
 	switch {
 	case errors.Is(err, session.ErrUnavailable):
@@ -258,9 +265,6 @@ func (v *visit) sendForm(w http.ResponseWriter, r *http.Request) (answered bool,
 		return true, v.formGone(w, r)
 	}
 	v.sent = true
-	if r.Body != nil {
-		_ = r.Body.Close()
-	}
 	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
 	r.Header["Origin"] = []string{v.origin} // the page that sent it tells no referrer, which browsers take to mean no origin either

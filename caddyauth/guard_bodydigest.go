@@ -68,7 +68,7 @@ func (g *Guard) digestBody(v *visit, w http.ResponseWriter, r *http.Request) (di
 		return "", &refusal{status: http.StatusServiceUnavailable, reason: "unavailable", detail: "too many requests wait for a confirmation of their own"}
 	}
 	v.held += reserved
-	body, err := readBounded(w, r.Body, limit)
+	body, err := v.rt.readBounded(w, r.Body, limit)
 	switch {
 	case err != nil:
 		return "", &refusal{status: http.StatusBadRequest, reason: "body_unreadable", detail: "the request's body did not arrive"}
@@ -90,11 +90,19 @@ func tooLarge(limit int) *refusal {
 }
 
 // readBounded reads a body, and a byte more than the limit of one that is too large. One that trickles in must not hold us.
-func readBounded(w http.ResponseWriter, body io.Reader, limit int) ([]byte, error) {
+// After an error the deadline stays: see [realm.limitBody].
+func (rt *realm) readBounded(w http.ResponseWriter, body io.Reader, limit int) ([]byte, error) {
+	within := rt.bodyTimeout
+	if within == 0 {
+		within = keptReading
+	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(keptReading)) // not every server can
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	return io.ReadAll(io.LimitReader(body, int64(limit)+1))
+	_ = control.SetReadDeadline(time.Now().Add(within)) // not every server can
+	read, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	return read, err
 }
 
 // formTooLarge tells the sender of a form in words.

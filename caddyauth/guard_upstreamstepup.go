@@ -35,7 +35,7 @@ func (g *Guard) awaitDemand(v *visit, w http.ResponseWriter, r *http.Request) er
 	if v.keepBody == 0 || r.ContentLength > int64(v.keepBody) || !v.isForm(r) {
 		return nil
 	}
-	body, err := readBounded(w, r.Body, v.keepBody)
+	body, err := v.rt.readBounded(w, r.Body, v.keepBody)
 	if err != nil {
 		return err
 	}

@@ -34,9 +34,10 @@ type handoff struct {
 }
 
 // finish says where a browser goes that has just signed in at the portal, or was signed in already. On the portal's own origin
-// that is the return target, or the account page; for an application it is <origin>/auth/handoff#<code>, where the code lives
-// 60 seconds, works once, and only for the browser that holds the nonce cookie on that host. The code is in the fragment, so no
-// log and no Referer header has it. A step-up that is asked for comes first.
+// that is the return target, or the account page; for an application it is <origin>/auth/handoff?flow=<seal>#<code>, where the code
+// lives 60 seconds, works once, and only for the browser that holds the nonce cookie on that host. The code is in the fragment, which
+// no request carries; the address itself may only stand in a body ([portalVisit.goOn]), as access logs show the header Location. The
+// seal lets the handoff page offer the page asked for again. A step-up that is asked for comes first.
 func (rt *realm) finish(ctx context.Context, flow Flow, sess session.Session) (string, error) {
 	if flow.pending(&sess, rt.now()) {
 		return rt.flowURL("step-up", flow)
@@ -74,7 +75,27 @@ func (rt *realm) finish(ctx context.Context, flow Flow, sess session.Session) (s
 	if err := rt.sessions.PutOnce(ctx, handoffPurpose, code, value, rt.now().Add(handoffLifetime)); err != nil {
 		return "", fmt.Errorf("storing a handoff: %w", err)
 	}
-	return flow.Host + rt.portal.Path + "handoff#" + code, nil
+	sealed, err := rt.sealFlow(Flow{Return: flow.Return, Fragment: flow.Fragment, Host: flow.Host, NonceHash: flow.NonceHash})
+	if err != nil {
+		return "", fmt.Errorf("sealing the page asked for: %w", err)
+	}
+	return flow.Host + rt.portal.Path + "handoff?flow=" + url.QueryEscape(sealed) + "#" + code, nil
+}
+
+// goOn sends a browser on: to the portal's own pages by a redirect, and anywhere else by a page whose script opens the address.
+// Browsers apply the form-action of a page to every redirect that follows its form, whoever answers it, so a redirect would break
+// sign-ins whose landing page redirects to an origin that nobody listed. And what a page holds is in no access log.
+func (v *portalVisit) goOn(flow Flow, location string) error {
+	if strings.HasPrefix(location, v.rt.portal.Path) {
+		return v.seeOther(location)
+	}
+	return v.page(http.StatusOK, templates.PassOnPage{
+		Next: location, Handoff: v.rt.isHandoff(flow, location), OwnFragment: flow.Fragment != "",
+	})
+}
+
+func (rt *realm) isHandoff(flow Flow, location string) bool {
+	return flow.Host != "" && strings.HasPrefix(location, flow.Host+rt.portal.Path+"handoff?")
 }
 
 // guardPath returns what follows the portal's path in an unambiguous request path.
@@ -105,11 +126,13 @@ func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm,
 	case below == "send-again":
 		serve = g.serveSendAgain
 	case strings.HasPrefix(below, "assets/"):
+		rt.limitBody(w, r, maxHandoffBody)
 		http.StripPrefix(rt.portal.Path+"assets", rt.pages.Assets()).ServeHTTP(w, r)
 		return true
 	default:
 		return false
 	}
+	rt.limitBody(w, r, maxHandoffBody)
 	v := g.visit(r, rt)
 	var err error
 	switch {
@@ -139,31 +162,34 @@ func (rt *realm) serveSignOut(w http.ResponseWriter, _ *http.Request, v *visit) 
 	return nil
 }
 
-// serveHandoff shows the page whose script posts the code, and takes the code.
+// serveHandoff shows the page whose script posts the code, and takes the code. It answers the script where to go: a form would be
+// subject to the page's form-action, up to the last redirect of the application.
 func (rt *realm) serveHandoff(w http.ResponseWriter, r *http.Request, v *visit) error {
+	asked := rt.askedFor(r, v)
 	if r.Method != http.MethodPost {
-		return rt.guardPage(w, r, http.StatusOK, templates.HandoffPage{})
+		return rt.guardPage(w, r, http.StatusOK, templates.HandoffPage{Again: asked})
 	}
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return rt.handoffFailed(w, r, v, http.StatusForbidden, "", err)
+		return rt.handoffFailed(w, r, v, http.StatusForbidden, asked, err)
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxHandoffBody)
+	whole := rt.limitBody(w, r, maxHandoffBody)
 	if err := r.ParseForm(); err != nil {
-		return rt.handoffFailed(w, r, v, http.StatusBadRequest, "", errors.New("the form cannot be read"))
+		return rt.handoffFailed(w, r, v, http.StatusBadRequest, asked, errors.New("the form cannot be read"))
 	}
+	whole()
 	code := r.PostForm.Get("code")
 	switch {
 	case !isCode(code):
-		return rt.handoffFailed(w, r, v, http.StatusBadRequest, "", errors.New("the form has no code"))
+		return rt.handoffFailed(w, r, v, http.StatusBadRequest, asked, errors.New("the form has no code"))
 	case v.nonce().secret == "":
-		return rt.handoffFailed(w, r, v, http.StatusForbidden, "", errors.New("this browser did not begin the sign-in, or refuses cookies"))
+		return rt.handoffFailed(w, r, v, http.StatusForbidden, asked, errors.New("this browser did not begin the sign-in, or refuses cookies"))
 	}
 	taken, err := rt.takeHandoff(r.Context(), code)
 	if errors.Is(err, session.ErrUnavailable) {
-		return rt.handoffFailed(w, r, v, http.StatusServiceUnavailable, "", err)
+		return rt.handoffFailed(w, r, v, http.StatusServiceUnavailable, asked, err)
 	}
 	if err != nil || taken.Host != v.origin {
-		return rt.handoffFailed(w, r, v, http.StatusForbidden, "", errors.New("the code is unknown, used, expired, or for another host"))
+		return rt.handoffFailed(w, r, v, http.StatusForbidden, asked, errors.New("the code is unknown, used, expired, or for another host"))
 	}
 	if !v.nonce().fits(taken.NonceHash) {
 		return rt.otherTab(w, r, v, taken)
@@ -180,8 +206,21 @@ func (rt *realm) serveHandoff(w http.ResponseWriter, r *http.Request, v *visit) 
 	}
 	rt.sessionCookie.Set(w, value, taken.Session.Ends.Sub(rt.now()))
 	*v.nonce() = v.nonce().proven(taken.Session.Factors.Newest())
-	rt.goBack(w, v, taken.Location)
-	return nil
+	return rt.goBack(w, v, taken.Location)
+}
+
+// askedFor is the path and query of the page that a handoff leads to, for another try; "" where the request does not say. Only the
+// browser that began the flow is offered it: an address of somebody else's choice must not stand behind a button of ours.
+func (rt *realm) askedFor(r *http.Request, v *visit) string {
+	flow, err := rt.openFlow(r.URL.Query().Get("flow"))
+	if err != nil && !errors.Is(err, errFlowExpired) || flow.Host != v.origin || !v.nonce().fits(flow.NonceHash) {
+		return ""
+	}
+	target, err := rt.allowedReturn(flow.Return)
+	if err != nil {
+		return ""
+	}
+	return relativeReturn(target, flow.Fragment)
 }
 
 func (rt *realm) takeHandoff(ctx context.Context, code string) (handoff, error) {
@@ -203,34 +242,34 @@ func (rt *realm) otherTab(w http.ResponseWriter, r *http.Request, v *visit, take
 	if v.nonce().loops(rt.now()) {
 		return rt.handoffFailed(w, r, v, http.StatusForbidden, taken.Location, errors.New("the code was made for another browser"))
 	}
-	rt.goBack(w, v, taken.Location)
-	return nil
+	return rt.goBack(w, v, taken.Location)
 }
 
-// goBack counts the handoff and returns to the application.
-func (rt *realm) goBack(w http.ResponseWriter, v *visit, location string) {
+// goBack counts the handoff and tells the page's script where to go in the application.
+func (rt *realm) goBack(w http.ResponseWriter, v *visit, location string) error {
 	rt.nonceCookie.Set(w, v.nonce().tried(rt.now()).String(), 0)
 	if !sameOriginPath(location) {
 		location = "/"
 	}
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Location", location)
-	w.WriteHeader(http.StatusSeeOther)
+	return writeJSON(w, http.StatusOK, locationAnswer{location})
 }
 
-// handoffFailed shows an error page with a link to start again. It never redirects: a handoff that fails for a lasting reason
-// would come back for ever.
+// handoffFailed tells the script what to show, and the way to start again. It leads nowhere by itself: a handoff that fails for a
+// lasting reason would come back for ever.
 func (rt *realm) handoffFailed(w http.ResponseWriter, r *http.Request, v *visit, status int, location string, why error) error {
 	v.logger.Warn("a handoff failed", zap.String("origin", v.origin), zap.Error(why))
-	page := templates.ErrorPage{Status: status, Code: "handoff_failed", Reference: reference(r), ActionURL: "/"}
-	if sameOriginPath(location) {
-		page.ActionURL = location
-	}
+	code := "handoff_failed"
 	if status == http.StatusServiceUnavailable {
-		page.Code, page.RetryAfter = "unavailable", retryAfter
+		code = "unavailable"
 		w.Header().Set("Retry-After", fmt.Sprint(retryAfter))
 	}
-	return rt.guardPage(w, r, status, page)
+	if !sameOriginPath(location) {
+		location = "/"
+	}
+	return writeJSON(w, status, struct {
+		Error     string `json:"error"`
+		Message   string `json:"message"`
+		Location  string `json:"location"` // to begin again
+		Reference string `json:"reference,omitempty"`
+	}{code, rt.pages.Text(r.Header.Get("Accept-Language"), code), location, reference(r)})
 }

@@ -2,6 +2,7 @@ package caddyauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -36,8 +37,8 @@ func post(origin, code string, cookies ...*http.Cookie) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, origin+"/auth/handoff", strings.NewReader(url.Values{"code": {code}}.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	r.Header.Set("Sec-Fetch-Mode", "navigate")
-	r.Header.Set("Sec-Fetch-Dest", "document")
+	r.Header.Set("Sec-Fetch-Mode", "cors")
+	r.Header.Set("Sec-Fetch-Dest", "empty")
 	r.Header.Set("Origin", origin)
 	for _, c := range cookies {
 		if c != nil {
@@ -45,6 +46,21 @@ func post(origin, code string, cookies ...*http.Cookie) *http.Request {
 		}
 	}
 	return r
+}
+
+// handoffCode takes the code from the address of a handoff.
+func handoffCode(location, origin string) (code string, ok bool) {
+	before, code, _ := strings.Cut(location, "#")
+	return code, strings.HasPrefix(before, origin+"/auth/handoff?flow=") && isCode(code)
+}
+
+// ledTo is where an application's answer to a code sends the page's script; "" if nowhere.
+func ledTo(w *httptest.ResponseRecorder) string {
+	var answer locationAnswer
+	if w.Code != http.StatusOK || json.Unmarshal(w.Body.Bytes(), &answer) != nil {
+		return ""
+	}
+	return answer.Location
 }
 
 // begin opens an address without a session: the flow, and the nonce cookie the browser then has.
@@ -71,8 +87,8 @@ func (g *guarded) signedIn(flow Flow, subject string) string {
 	if err != nil {
 		g.tb.Fatal(err)
 	}
-	code, ok := strings.CutPrefix(next, flow.Host+"/auth/handoff#")
-	if !ok || len(code) != 43 {
+	code, ok := handoffCode(next, flow.Host)
+	if !ok {
 		g.tb.Fatalf("next location %q", next)
 	}
 	return code
@@ -90,7 +106,7 @@ func TestHandoffSignsInAndReturnsWithQueryAndFragment(t *testing.T) {
 		t.Errorf("page: %d %v", page.Code, page.Header())
 	}
 	w := g.serve(post(appOrigin, code, nonce), guard)
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/reports?year=2026#q3" || w.Header().Get("Cache-Control") != "no-store" {
+	if ledTo(w) != "/reports?year=2026#q3" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
 	cookie := cookieSet(w, g.rt.sessionCookie.Name)
@@ -143,7 +159,7 @@ func TestAttackReplayedHandoffCode(t *testing.T) {
 	guard := g.guard(Guard{})
 	flow, nonce := g.begin(guard, appOrigin+"/")
 	code := g.signedIn(flow, "alice")
-	if w := g.serve(post(appOrigin, code, nonce), guard); w.Code != http.StatusSeeOther {
+	if w := g.serve(post(appOrigin, code, nonce), guard); ledTo(w) != "/" {
 		t.Fatalf("%d", w.Code)
 	}
 	wantNoSession(t, g, g.serve(post(appOrigin, code, nonce), guard))
@@ -210,6 +226,43 @@ func TestHandoffRefusesWhatIsNoCode(t *testing.T) {
 	}
 }
 
+// The page asked for is offered again, where a handoff fails or its page is loaded again: to the browser that began, and to no other.
+func TestHandoffOffersThePageAskedFor(t *testing.T) {
+	g := newGuarded(t)
+	guard := g.guard(Guard{})
+	flow, nonce := g.begin(guard, appOrigin+"/reports?year=2026&a=%2F")
+	s, _ := g.signIn("alice", portalOrigin)
+	next, err := g.rt.finish(t.Context(), flow, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, _, _ := strings.Cut(next, "#")
+	_, other := g.begin(guard, appOrigin+"/")
+	for _, tc := range []struct {
+		who    string
+		nonce  *http.Cookie
+		origin string
+		want   string
+	}{
+		{"the browser that began", nonce, appOrigin, "/reports?year=2026&a=%2F"},
+		{"attack: an address of somebody else's", other, appOrigin, "/"},
+		{"another host", nonce, otherOrigin, "/"},
+	} {
+		address := strings.Replace(address, appOrigin, tc.origin, 1)
+		page := g.serve(navigation(address, tc.nonce), guard)
+		if !strings.Contains(page.Body.String(), `href="`+strings.ReplaceAll(tc.want, "&", "&amp;")+`"`) {
+			t.Errorf("%s: the page lacks %s: %s", tc.who, tc.want, page.Body)
+		}
+		r := post(tc.origin, strings.Repeat("A", 43), tc.nonce)
+		_, r.URL.RawQuery, _ = strings.Cut(address, "?")
+		var answer struct{ Error, Message, Location string }
+		w := g.serve(r, guard)
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != http.StatusForbidden || answer.Location != tc.want || answer.Error != "handoff_failed" || answer.Message == "" {
+			t.Errorf("%s: %d %s", tc.who, w.Code, w.Body)
+		}
+	}
+}
+
 // Two tabs open the application and sign in at once: both get in, with one nonce cookie.
 func TestTwoTabsSignInAtOnce(t *testing.T) {
 	g := newGuarded(t)
@@ -222,7 +275,7 @@ func TestTwoTabsSignInAtOnce(t *testing.T) {
 	one, two := g.signedIn(first, "alice"), g.signedIn(second, "alice")
 	for _, tab := range []struct{ code, location string }{{two, "/two"}, {one, "/one"}} {
 		w := g.serve(post(appOrigin, tab.code, nonce), guard)
-		if w.Code != http.StatusSeeOther || w.Header().Get("Location") != tab.location || cookieSet(w, g.rt.sessionCookie.Name) == nil {
+		if ledTo(w) != tab.location || cookieSet(w, g.rt.sessionCookie.Name) == nil {
 			t.Errorf("%s: %d %v", tab.location, w.Code, w.Header())
 		}
 		nonce = cookieSet(w, nonce.Name)
@@ -237,11 +290,11 @@ func TestTwoTabsBeforeTheNonceIsSet(t *testing.T) {
 	first, _ := g.begin(guard, appOrigin+"/one?x=1")
 	_, kept := g.begin(guard, appOrigin+"/two")
 	w := g.serve(post(appOrigin, g.signedIn(first, "alice"), kept), guard)
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/one?x=1" || cookieSet(w, g.rt.sessionCookie.Name) != nil {
+	if ledTo(w) != "/one?x=1" || cookieSet(w, g.rt.sessionCookie.Name) != nil {
 		t.Fatalf("%d %v", w.Code, w.Header())
 	}
 	again, nonce := g.begin(guard, appOrigin+"/one?x=1", cookieSet(w, g.rt.nonceCookie.Name))
-	if w := g.serve(post(appOrigin, g.signedIn(again, "alice"), nonce), guard); w.Header().Get("Location") != "/one?x=1" || cookieSet(w, g.rt.sessionCookie.Name) == nil {
+	if w := g.serve(post(appOrigin, g.signedIn(again, "alice"), nonce), guard); ledTo(w) != "/one?x=1" || cookieSet(w, g.rt.sessionCookie.Name) == nil {
 		t.Errorf("second try: %d %v", w.Code, w.Header())
 	}
 }
@@ -254,7 +307,7 @@ func TestAttackHandoffLoop(t *testing.T) {
 	_, nonce := g.begin(guard, appOrigin+"/")
 	for i := range 10 {
 		w := g.serve(post(appOrigin, g.signedIn(foreign, "alice"), nonce), guard)
-		if w.Code != http.StatusSeeOther {
+		if ledTo(w) == "" {
 			if i != loopTries {
 				t.Errorf("gave up at %d", i)
 			}

@@ -148,7 +148,7 @@ func (v *portalVisit) postLink() error {
 		}
 		return v.linkPage(flow, sealed, f)
 	}
-	return v.seeOther(location)
+	return v.goOn(flow, location)
 }
 
 // mailedTo names a user within a sealed flow, in few characters.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 
@@ -37,6 +36,8 @@ type Portal struct {
 	limits  *ratelimit.Limiter
 	logger  *zap.Logger
 	hint    sync.Once
+
+	handoffs handoffQuota
 }
 
 // CaddyModule returns the Caddy module information.
@@ -134,6 +135,7 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("realm %q is not open: %w", p.realmName(), err))
 	}
 	v := &portalVisit{portal: p, rt: rt, w: w, r: r}
+	v.limitBody() // also of what is refused before its body is read
 	v.commonHeaders()
 	return v.serve(below)
 }
@@ -238,18 +240,8 @@ func (r route) allowed() string {
 	return strings.Join(methods, ", ")
 }
 
-// contentPolicy is the Content-Security-Policy of the portal's pages. The applications are allowed as form targets because
-// browsers apply form-action to the redirects that follow a form, and the handoff is one.
-func (rt *realm) contentPolicy() string {
-	targets := []string{"'self'"}
-	for _, o := range rt.config.applications {
-		if s := o.String(); !slices.Contains(targets, s) {
-			targets = append(targets, s)
-		}
-	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action " +
-		strings.Join(targets, " ") + "; frame-ancestors 'none'; base-uri 'none'"
-}
+// portalPolicy is the Content-Security-Policy of the portal's pages. No form leads away from the portal: see [portalVisit.goOn].
+const portalPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // errNoSession says that the request needs somebody who is signed in.
 var errNoSession = errors.New("nobody is signed in")

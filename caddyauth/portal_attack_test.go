@@ -118,7 +118,7 @@ func TestSecurityHeaders(t *testing.T) {
 	for name, w := range answers {
 		h := w.Header()
 		policy := h.Get("Content-Security-Policy")
-		for _, want := range []string{"default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "form-action 'self' " + appOrigin + " " + otherOrigin, "base-uri 'none'"} {
+		for _, want := range []string{"default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "form-action 'self';", "base-uri 'none'"} {
 			if !strings.Contains(policy, want) {
 				t.Errorf("%s: policy %q lacks %s", name, policy, want)
 			}
@@ -176,7 +176,7 @@ func TestUsedReplacedAndAlteredLinks(t *testing.T) {
 	b := p.browser()
 	_, mailed := b.askForLink(anna, appOrigin+"/")
 	first := p.pool.lastLink
-	if w := b.useLink(mailed, first); w.Code != http.StatusSeeOther {
+	if w := b.useLink(mailed, first); p.passedOn(w) == "" {
 		t.Fatalf("got %d %s", w.Code, w.Body)
 	}
 	c := p.browser()
@@ -244,7 +244,7 @@ func TestNewSessionAtEverySignIn(t *testing.T) {
 	if page := b.get(mailed).Body.String(); !strings.Contains(page, anna) || !strings.Contains(page, bob) {
 		t.Errorf("the page does not name both accounts: %s", page)
 	}
-	if w := b.useLink(mailed, p.pool.lastLink); w.Code != http.StatusSeeOther {
+	if w := b.useLink(mailed, p.pool.lastLink); p.passedOn(w) == "" {
 		t.Fatalf("got %d", w.Code)
 	}
 	second, ok := b.session()
@@ -395,7 +395,7 @@ func TestLongReturnTargets(t *testing.T) {
 	}
 	reading := p.browser()
 	w := reading.useLink(mailed, p.pool.lastLink)
-	if got := w.Header().Get("Location"); got != target+"#q3" {
+	if got := p.passedOn(w); got != target+"#q3" {
 		t.Errorf("leads to %.80q", got)
 	}
 }

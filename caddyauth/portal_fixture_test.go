@@ -302,7 +302,7 @@ func (b *browser) useLink(mailed, link string) *httptest.ResponseRecorder {
 func (b *browser) signInByLink(email string) session.Session {
 	b.Helper()
 	_, mailed := b.askForLink(email, appOrigin+"/")
-	if w := b.useLink(mailed, b.pool.lastLink); w.Code != http.StatusSeeOther {
+	if w := b.useLink(mailed, b.pool.lastLink); w.Code >= 400 {
 		b.Fatalf("got %d %s", w.Code, w.Body)
 	}
 	s, ok := b.session()

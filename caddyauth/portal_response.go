@@ -22,7 +22,6 @@ import (
 
 const (
 	maxPortalBody = 64 << 10         // bytes
-	bodyTimeout   = 20 * time.Second // for a whole request body: forms and assertions are small
 	poolTimeout   = 20 * time.Second // for what one request asks of the user pool
 	strictHTTPS   = "max-age=31536000"
 )
@@ -76,7 +75,7 @@ func failureOf(err error) failure {
 func (v *portalVisit) commonHeaders() {
 	h := v.w.Header()
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", v.rt.contentPolicy())
+	h.Set("Content-Security-Policy", portalPolicy)
 	// Not no-referrer: browsers would then send `Origin: null` with our own forms.
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -181,10 +180,11 @@ func (v *portalVisit) form() error {
 	if mediaType(v.r) != "application/x-www-form-urlencoded" {
 		return failure{status: http.StatusUnsupportedMediaType, code: "invalid", cause: errors.New("the body is no form")}
 	}
-	defer v.limitBody()()
+	whole := v.limitBody()
 	if err := v.r.ParseForm(); err != nil {
 		return badBody(err)
 	}
+	whole()
 	return nil
 }
 
@@ -193,7 +193,7 @@ func (v *portalVisit) body(into any) error {
 	if mediaType(v.r) != "application/json" {
 		return failure{status: http.StatusUnsupportedMediaType, code: "invalid", cause: errors.New("the body is not application/json")}
 	}
-	defer v.limitBody()()
+	whole := v.limitBody()
 	decoder := json.NewDecoder(v.r.Body)
 	if err := decoder.Decode(into); err != nil {
 		return badBody(err)
@@ -201,6 +201,7 @@ func (v *portalVisit) body(into any) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return badBody(errors.New("data after the JSON value"))
 	}
+	whole()
 	return nil
 }
 
@@ -211,19 +212,8 @@ func badBody(err error) error {
 	return failure{status: http.StatusBadRequest, code: "invalid", cause: fmt.Errorf("reading the body: %w", err)}
 }
 
-// limitBody caps size and time of the body; the result lifts the time limit.
-func (v *portalVisit) limitBody() (done func()) {
-	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxPortalBody)
-	control := http.NewResponseController(v.w)
-	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
-		return func() {} // not a network connection
-	}
-	return func() {
-		if err := control.SetReadDeadline(time.Time{}); err != nil {
-			v.rt.logger.Debug("lifting a read deadline", zap.Error(err))
-		}
-	}
-}
+// limitBody caps size and time of the body; see [realm.limitBody].
+func (v *portalVisit) limitBody() (whole func()) { return v.rt.limitBody(v.w, v.r, maxPortalBody) }
 
 func mediaType(r *http.Request) string {
 	values := r.Header["Content-Type"]

@@ -34,7 +34,7 @@ func TestLinkSignsInAndLeadsBackByHandoff(t *testing.T) {
 	}
 	status("waiting")
 	w := b.useLink(mailed, p.pool.lastLink)
-	if location := w.Header().Get("Location"); w.Code != http.StatusSeeOther || !strings.HasPrefix(location, appOrigin+"/auth/handoff#") {
+	if location := p.passedOn(w); !strings.HasPrefix(location, appOrigin+"/auth/handoff?flow=") {
 		t.Fatalf("got %d to %q", w.Code, location)
 	}
 	s, ok := b.session()
@@ -42,7 +42,7 @@ func TestLinkSignsInAndLeadsBackByHandoff(t *testing.T) {
 		t.Fatalf("session %+v", s)
 	}
 	next := status("done")
-	if w := b.get(next); w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), appOrigin+"/auth/handoff#") {
+	if w := b.get(next); !strings.HasPrefix(p.passedOn(w), appOrigin+"/auth/handoff?flow=") {
 		t.Errorf("the waiting tab goes to %d %q", w.Code, w.Header().Get("Location"))
 	}
 	if n := p.logs.FilterMessage("signed_in").FilterField(zapOutcome("success")).Len(); n != 1 {
@@ -59,7 +59,7 @@ func TestLinkInAnotherBrowserSignsInThatOneOnly(t *testing.T) {
 		t.Errorf("the page does not say whom and where: %s", page.Body)
 	}
 	w := reading.useLink(mailed, p.pool.lastLink)
-	if got := w.Header().Get("Location"); w.Code != http.StatusSeeOther || got != appOrigin+"/reports#q3" {
+	if got := p.passedOn(w); got != appOrigin+"/reports#q3" {
 		t.Errorf("got %d to %q: only the browser that asked has the nonce of a handoff", w.Code, got)
 	}
 	if _, ok := asking.session(); ok {
@@ -140,7 +140,7 @@ func TestLiveSessionMovesOnButNotInCircles(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A redirect to the code's fragment would drop that of the address asked for.
-	if w := b.get(location); w.Code != http.StatusOK || !strings.HasPrefix(p.passedOn(w), otherOrigin+"/auth/handoff#") {
+	if w := b.get(location); w.Code != http.StatusOK || !strings.HasPrefix(p.passedOn(w), otherOrigin+"/auth/handoff?flow=") {
 		t.Errorf("got %d to %q", w.Code, p.passedOn(w))
 	}
 	if w := b.ask(location); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "handoff") {
@@ -155,7 +155,7 @@ func TestLiveSessionMovesOnButNotInCircles(t *testing.T) {
 		t.Fatalf("sent round again: %d", w.Code)
 	}
 	action := p.found(w, dataHref)
-	if to := p.passedOn(b.get(action)); !strings.HasPrefix(to, otherOrigin+"/auth/handoff#") {
+	if to := p.passedOn(b.get(action)); !strings.HasPrefix(to, otherOrigin+"/auth/handoff?flow=") {
 		t.Errorf("the page's button leads to %q", to)
 	}
 }

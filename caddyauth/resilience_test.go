@@ -177,7 +177,7 @@ func TestLinkOutlivesAnOutage(t *testing.T) {
 		t.Error("signed in")
 	}
 	p.rt.pool = pool
-	if w := b.submit("/auth/link", "flow", b.found(w, flowField), "link", kept); w.Code != http.StatusSeeOther {
+	if w := b.submit("/auth/link", "flow", b.found(w, flowField), "link", kept); p.passedOn(w) == "" {
 		t.Errorf("afterwards: %d %s", w.Code, w.Body)
 	}
 }
@@ -195,10 +195,7 @@ func TestTabsDoNotBreakEachOther(t *testing.T) {
 	}
 	for _, tab := range []struct{ mailed, link, target string }{{second, secondLink, "/second"}, {first, firstLink, "/first"}} {
 		w := b.useLink(tab.mailed, tab.link)
-		if w.Code != http.StatusSeeOther {
-			t.Fatalf("%s: %d %s", tab.target, w.Code, w.Body)
-		}
-		if taken := p.handedOff(w.Header().Get("Location")); !strings.HasPrefix(taken.Location, tab.target) {
+		if taken := p.handedOff(p.passedOn(w)); !strings.HasPrefix(taken.Location, tab.target) {
 			t.Errorf("%s leads to %s", tab.target, taken.Location)
 		}
 	}

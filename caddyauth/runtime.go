@@ -44,8 +44,11 @@ type realm struct {
 	metrics metrics
 	events  events
 	now     func() time.Time
-	pause   func(context.Context, time.Duration)
-	rand    io.Reader
+
+	bodyTimeout time.Duration // 0: the constant of this name
+
+	pause func(context.Context, time.Duration)
+	rand  io.Reader
 
 	closers []func() error
 }

@@ -69,6 +69,14 @@ func (v *portalVisit) moveOn(flow Flow) (bool, error) {
 		}
 		return true, v.fail(failure{status: http.StatusForbidden, code: "cookies_refused"})
 	}
+	if flow.Host != "" {
+		if wait := v.portal.handoffs.take(s.Subject, v.rt.now()); wait > 0 {
+			if v.again, err = v.rt.flowURL("sign-in", flow); err != nil {
+				return false, err
+			}
+			return false, failure{status: http.StatusTooManyRequests, code: "too_many", retryAfter: wait}
+		}
+	}
 	if flow.confirmed, err = v.spent(flow); err != nil {
 		return false, err
 	}
@@ -79,11 +87,7 @@ func (v *portalVisit) moveOn(flow Flow) (bool, error) {
 	if flow.Host != "" {
 		v.audit(happenedSingleSignOn, "", append(whoIs(s), zap.String("application", flow.Host))...)
 	}
-	if flow.Fragment == "" && strings.HasPrefix(location, flow.Host+v.rt.portal.Path+"handoff#") {
-		// No page has read the fragment of the address asked for, and a redirect to another fragment would drop it.
-		return true, v.page(http.StatusOK, templates.PassOnPage{Next: location})
-	}
-	return true, v.seeOther(location)
+	return true, v.goOn(flow, location)
 }
 
 // signInPage renders the form with a fresh challenge for a passkey; nothing is stored for that.

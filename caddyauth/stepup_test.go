@@ -70,7 +70,7 @@ func (b *browser) stepUpPage(address string) string {
 // handedOff takes the code of a handoff, as the application does.
 func (p *portalTest) handedOff(location string) handoff {
 	p.Helper()
-	code, ok := strings.CutPrefix(location, appOrigin+"/auth/handoff#")
+	code, ok := handoffCode(location, appOrigin)
 	if !ok {
 		p.Fatalf("leads to %q", location)
 	}
@@ -105,7 +105,7 @@ func TestPasskeyStepUpKeepsTheSessionAndLeadsBack(t *testing.T) {
 		t.Error("the audit log does not tell")
 	}
 	// The same address opened again goes on at once, for a while.
-	if to := p.passedOn(b.get(b.stepUpURL(before, session.Passkey))); !strings.HasPrefix(to, appOrigin+"/auth/handoff#") {
+	if to := p.passedOn(b.get(b.stepUpURL(before, session.Passkey))); !strings.HasPrefix(to, appOrigin+"/auth/handoff?flow=") {
 		t.Errorf("it goes to %q", to)
 	}
 	b.later()

@@ -50,7 +50,7 @@ func TestAccessibleRefusals(t *testing.T) {
 	b.picture(folder, "send-again")
 
 	b.open(d.app + "/auth/handoff#forged")
-	b.see("#action")
+	b.see("#again")
 	b.picture(folder, "handoff-failed")
 }
 

@@ -138,13 +138,18 @@ type SignedOutPage struct {
 	SignInURL string // "": Base + "sign-in"
 }
 
-// PassOnPage sends a browser that is signed in already on to an application, with the fragment of the address asked for.
+// PassOnPage sends a browser that is signed in on, by script: to an application, with the fragment of the address asked for.
 type PassOnPage struct {
-	Next string // the application's handoff page, with a one-time code
+	Next        string // where to; for a handoff with a one-time code
+	Handoff     bool   // Next is of no use without script
+	OwnFragment bool   // Next brings the fragment of the address asked for; that of this page is another's
 }
 
-// HandoffPage takes the one-time code from the address's fragment and posts it to the same address as the form field "code".
-type HandoffPage struct{}
+// HandoffPage takes the one-time code from the address's fragment and posts it to the same address as the form field "code". The
+// answer is JSON that says where to go.
+type HandoffPage struct {
+	Again string // the page asked for, to begin again with; "" is the application's first page
+}
 
 // SendAgainPage asks, after a step-up, whether the form that waited for it is to be sent.
 type SendAgainPage struct {
