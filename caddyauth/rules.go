@@ -21,7 +21,8 @@ type Rule struct {
 	// "email_local_part@<domain>", "groups", or one that the realm keeps (`session { claims … }`).
 	Claim string `json:"claim,omitempty"`
 
-	// How the claim's value is compared with Values; case counts. "equals": it is one of them. "contains": one of them is part of it.
+	// How the claim's value is compared with Values; case counts. "equals": it is one of them; numbers are compared by value, exactly, however
+	// many digits they have, so that 1000, 1e3 and 1000.0 are equal, while a claim that is text is compared as text. "contains": one of them is part of it.
 	// "matches": one of them, a regular expression (RE2), matches all of it from beginning to end. For a claim that is a list, one
 	// element is enough. A claim that is absent never matches. Default: "equals".
 	Operator string `json:"operator,omitempty"`
@@ -38,6 +39,7 @@ type Rule struct {
 	Factors []string `json:"factors,omitempty"`
 
 	patterns []*regexp.Regexp
+	numbers  []string // those of Values that are numbers, exactly
 }
 
 // How a rule compares a claim.
@@ -79,7 +81,12 @@ func (r *Rule) validate(known func(string) bool) error {
 }
 
 func (r *Rule) validateClaim(known func(string) bool) error {
-	r.patterns = nil
+	r.patterns, r.numbers = nil, nil
+	for _, value := range r.Values {
+		if n, ok := session.ParseNumber(value); ok {
+			r.numbers = append(r.numbers, session.ExactNumber(n))
+		}
+	}
 	switch {
 	case r.Claim == "" && len(r.Values) == 0 && r.Operator == "":
 		return nil
@@ -141,7 +148,27 @@ func (r *Rule) holds(s *session.Session, addressCounts bool) bool {
 			return true
 		}
 	}
-	return r.Claim != "" && (r.Claim != "email" || addressCounts) && slices.ContainsFunc(claimValues(s, r.Claim), r.matchesValue)
+	if r.Claim == "" || r.Claim == "email" && !addressCounts {
+		return false
+	}
+	if r.equalsNumber(s.Claims[r.Claim]) && !slices.Contains(standardClaims, r.Claim) {
+		return true
+	}
+	return slices.ContainsFunc(claimValues(s, r.Claim), r.matchesValue)
+}
+
+// equalsNumber reports whether the claim, or an element of it, is a number that Values name in another notation.
+func (r *Rule) equalsNumber(claim any) bool {
+	if len(r.numbers) == 0 || r.Operator == claimContains || r.Operator == claimMatches {
+		return false
+	}
+	switch claim := claim.(type) {
+	case json.Number, float64:
+		return slices.Contains(r.numbers, valueStrings(claim)[0])
+	case []any:
+		return slices.ContainsFunc(claim, r.equalsNumber)
+	}
+	return false
 }
 
 func (r *Rule) matchesValue(value string) bool {
@@ -222,7 +249,9 @@ func valueStrings(value any) []string {
 		return []string{v}
 	case bool:
 		return []string{strconv.FormatBool(v)}
-	case float64:
+	case json.Number:
+		return []string{session.ExactNumber(v)}
+	case float64: // of a cookie, exact there
 		return []string{strconv.FormatFloat(v, 'f', -1, 64)}
 	case int64:
 		return []string{strconv.FormatInt(v, 10)}

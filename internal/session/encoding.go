@@ -98,6 +98,7 @@ const (
 	tagString
 	tagList
 	tagObject
+	tagDecimal // a number that a float64 does not hold exactly, as text
 )
 
 func appendClaims(dst []byte, claims map[string]any, depth int) ([]byte, error) {
@@ -130,6 +131,14 @@ func appendValue(dst []byte, value any, depth int) ([]byte, error) {
 		return append(dst, tagFalse), nil
 	case float64:
 		return binary.BigEndian.AppendUint64(append(dst, tagNumber), math.Float64bits(v)), nil
+	case json.Number:
+		if f, exact := asFloat(v); exact {
+			return appendValue(dst, f, depth)
+		}
+		if _, ok := ParseNumber(string(v)); !ok {
+			return nil, errEncoding
+		}
+		return appendString(append(dst, tagDecimal), string(v)), nil
 	case string:
 		return appendString(append(dst, tagString), v), nil
 	case []any:
@@ -149,11 +158,15 @@ func appendValue(dst []byte, value any, depth int) ([]byte, error) {
 		if err != nil {
 			return nil, errEncoding
 		}
-		var plain any
-		if err := json.Unmarshal(data, &plain); err != nil {
+		number, ok := ParseNumber(string(data))
+		if ok {
+			return appendValue(dst, number, depth)
+		}
+		var plain Claims
+		if err := json.Unmarshal(append(append([]byte(`{"":`), data...), '}'), &plain); err != nil {
 			return nil, errEncoding
 		}
-		return appendValue(dst, plain, depth+1)
+		return appendValue(dst, plain[""], depth+1)
 	}
 }
 
@@ -311,6 +324,13 @@ func (d *decoder) value(depth int) any {
 		return math.Float64frombits(bits)
 	case tagString:
 		return d.text()
+	case tagDecimal:
+		n, ok := ParseNumber(d.text())
+		if _, exact := asFloat(n); !ok || exact {
+			d.fail()
+			return nil
+		}
+		return n
 	case tagList:
 		list := make([]any, d.count(1))
 		for i := range list {

@@ -116,7 +116,7 @@ type Session struct {
 	Email         string
 	EmailVerified bool
 	Groups        []string
-	Claims        map[string]any // extra claims chosen by configuration
+	Claims        Claims // extra claims chosen by configuration
 
 	Factors Factors
 
@@ -142,7 +142,7 @@ type Identity struct {
 	Subject, Username, Email string
 	EmailVerified            bool
 	Groups                   []string
-	Claims                   map[string]any
+	Claims                   Claims
 	AuthTime, AccessExpires  time.Time
 	OriginJTI                string
 }

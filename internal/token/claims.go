@@ -27,7 +27,7 @@ type Claims struct {
 	Groups                      []string // cognito:groups
 	AuthTime, IssuedAt, Expires time.Time
 	Use                         Use
-	All                         map[string]any // every claim, as encoding/json decodes it
+	All                         map[string]any // every claim, as encoding/json decodes it with UseNumber: no number is rounded
 
 	issuer    string
 	notBefore time.Time
@@ -118,8 +118,9 @@ func (r *claimReader) time(name string) time.Time {
 	if !present {
 		return time.Time{}
 	}
-	seconds, ok := value.(float64)
-	if !ok || !(seconds >= 0 && seconds < 1e11) {
+	number, ok := value.(json.Number)
+	seconds, err := number.Float64()
+	if !ok || err != nil || !(seconds >= 0 && seconds < 1e11) {
 		r.fail(name)
 		return time.Time{}
 	}
@@ -158,6 +159,7 @@ func (r *claimReader) fail(name string) {
 // section 4).
 func parseObject(data []byte) (map[string]any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, errors.New("not an object")
 	}
