@@ -37,7 +37,8 @@ type denyList struct {
 	pollMu  sync.Mutex // guards what follows; never held while storage is asked
 	polling *denyPoll  // the one under way
 	lastTry time.Time  // when the last poll ended, or when somebody waited for it in vain
-	ready   bool       // one poll has succeeded
+	ready   bool       // one poll has succeeded; of poll alone, as is noted
+	noted   bool       // the key ring knows that the list exists
 }
 
 // denySnapshot is never changed once it is shared.

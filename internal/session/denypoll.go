@@ -98,17 +98,16 @@ func (m *Manager) poll(ctx context.Context) error {
 	now := m.now()
 	listed, err := m.readDenyList(ctx, now)
 	if err != nil {
-		if !d.ready { // a storage that nobody has used yet: some cannot list a folder that is not there
-			if err = m.Storage.Store(ctx, m.path("denied", denyMarker), []byte{1}); err != nil {
-				return fmt.Errorf("marking the deny list: %w", err)
-			}
+		if err := m.beginDenyList(ctx); err != nil {
+			return err
 		}
 		// Once more: an entry that another process deletes meanwhile can spoil a listing.
 		if listed, err = m.readDenyList(ctx, now); err != nil {
-			return fmt.Errorf("reading the deny list: %w", err)
+			return m.denyListFails(ctx, err)
 		}
 	}
 	d.ready = true
+	m.noteDenyList(ctx)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	local := d.early
