@@ -22,6 +22,7 @@ import (
 //		refresh_token_rotation on|off
 //		session_lifetime       <duration>
 //		signing_key_rotation   <duration>|off
+//		unverified_account_lifetime <duration>|off
 //		pre_token_version      V1_0|V2_0
 //		trigger                <name> <function> { … }
 //	}
@@ -84,7 +85,9 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 	case "refresh_token_lifetime":
 		return unmarshalLifetime(d, option, &p.RefreshTokenLifetime)
 	case "signing_key_rotation":
-		return p.unmarshalKeyRotation(d)
+		return unmarshalLifetimeOrOff(d, option, "90d", &p.SigningKeyRotation)
+	case "unverified_account_lifetime":
+		return unmarshalLifetimeOrOff(d, option, "24h", &p.UnverifiedAccountLifetime)
 	case "session_lifetime":
 		return unmarshalLifetime(d, option, &p.SessionLifetime)
 	case "pre_token_version":
@@ -100,7 +103,7 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		return nil
 	default:
 		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, browser_client, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
-			"refresh_token_rotation, signing_key_rotation, session_lifetime, pre_token_version or trigger", option)
+			"refresh_token_rotation, signing_key_rotation, session_lifetime, unverified_account_lifetime, pre_token_version or trigger", option)
 	}
 	if !d.AllArgs(text) {
 		return d.Errf("%s takes one value", option)
@@ -108,16 +111,17 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 	return nil
 }
 
-func (p *UserPool) unmarshalKeyRotation(d *caddyfile.Dispenser) error {
+// unmarshalLifetimeOrOff reads a duration, or off as a negative one.
+func unmarshalLifetimeOrOff(d *caddyfile.Dispenser, option, example string, target *caddy.Duration) error {
 	var value string
 	if !d.AllArgs(&value) {
-		return d.Err("signing_key_rotation takes one duration, such as 90d, or off")
+		return d.Errf("%s takes one duration, such as %s, or off", option, example)
 	}
 	if value == "off" {
-		p.SigningKeyRotation = -1
+		*target = -1
 		return nil
 	}
-	return parseLifetime(d, "signing_key_rotation", value, &p.SigningKeyRotation)
+	return parseLifetime(d, option, value, target)
 }
 
 func unmarshalLifetime(d *caddyfile.Dispenser, option string, field *caddy.Duration) error {

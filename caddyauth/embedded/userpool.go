@@ -35,6 +35,9 @@ const dataFile = "pool.db"
 // keyRotation is the default age at which signing keys are replaced.
 const keyRotation = 90 * 24 * time.Hour
 
+// unverifiedLifetime is the default of how long an account stays that nobody has signed in to.
+const unverifiedLifetime = 24 * time.Hour
+
 // rotationGrace is how long a rotated refresh token still works: the time a retry or another node may need.
 const rotationGrace = 30 * time.Second
 
@@ -76,6 +79,10 @@ type UserPool struct {
 
 	// How long one step of a sign-in may take, from 3m to 15m: the time to type a code. Default: 3m.
 	SessionLifetime caddy.Duration `json:"session_lifetime,omitempty"`
+
+	// After how long an account is removed that somebody made by signing up, if its address was not verified and nobody has signed in, at least 1h;
+	// a negative one means never. Accounts that administrators make stay. Default: 24h.
+	UnverifiedAccountLifetime caddy.Duration `json:"unverified_account_lifetime,omitempty"`
 
 	// Whether each refresh gives out a new refresh token and voids the old one. Default: false.
 	RefreshTokenRotation bool `json:"refresh_token_rotation,omitempty"`
@@ -171,6 +178,7 @@ func (p *UserPool) provisionLifetimes() error {
 		{"access_token_lifetime", p.AccessTokenLifetime, 5 * time.Minute, 24 * time.Hour, "5m to 24h"},
 		{"refresh_token_lifetime", p.RefreshTokenLifetime, time.Hour, 3650 * 24 * time.Hour, "1h to 3650d"},
 		{"signing_key_rotation", max(p.SigningKeyRotation, 0), 48 * time.Hour, math.MaxInt64, "48h or longer"},
+		{"unverified_account_lifetime", max(p.UnverifiedAccountLifetime, 0), time.Hour, math.MaxInt64, "1h or longer"},
 		{"session_lifetime", p.SessionLifetime, 3 * time.Minute, 15 * time.Minute, "3m to 15m"},
 	} {
 		if d := time.Duration(l.value); d != 0 && (d < l.least || d > l.longest) {
@@ -186,6 +194,11 @@ func (p *UserPool) provisionLifetimes() error {
 // keyRotation is 0 for never.
 func (p *UserPool) keyRotation() time.Duration {
 	return max(time.Duration(cmp.Or(p.SigningKeyRotation, caddy.Duration(keyRotation))), 0)
+}
+
+// unverifiedLifetime is 0 for never.
+func (p *UserPool) unverifiedLifetime() time.Duration {
+	return max(time.Duration(cmp.Or(p.UnverifiedAccountLifetime, caddy.Duration(unverifiedLifetime))), 0)
 }
 
 // dataPath is the absolute path of the data file.
@@ -285,6 +298,7 @@ func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 		AccessTokenLifetime:  time.Duration(p.AccessTokenLifetime),
 		RefreshTokenLifetime: time.Duration(p.RefreshTokenLifetime),
 		SessionLifetime:      time.Duration(p.SessionLifetime),
+		UnverifiedLifetime:   p.unverifiedLifetime(),
 		RotateRefresh:        p.RefreshTokenRotation,
 		KeyRotation:          p.keyRotation(),
 		PreTokenVersion:      localpool.PreTokenVersion(p.PreTokenVersion),

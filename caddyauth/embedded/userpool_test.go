@@ -127,6 +127,7 @@ func TestProvision(t *testing.T) {
 		"inbox of nonsense": {UserPool{Inbox: "localhost:x"}, "inbox:"},
 		"public nothing":    {UserPool{InboxPublic: true}, "without inbox"},
 		"sender":            {UserPool{From: "nobody"}, "from:"},
+		"hasty removal":     {UserPool{UnverifiedAccountLifetime: caddy.Duration(time.Minute)}, "unverified_account_lifetime"},
 		"hasty rotation":    {UserPool{SigningKeyRotation: caddy.Duration(time.Hour)}, "signing_key_rotation"},
 		"deaf scripts":      {UserPool{BrowserClient: []string{"http://localhost:3000"}}, "without protocol"},
 		"script of a path":  {UserPool{Protocol: "localhost:0", BrowserClient: []string{"http://localhost:3000/app"}}, "browser_client"},

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -45,7 +46,8 @@ type database struct {
 	done    chan struct{} // closed when the writer has stopped
 	mu      sync.RWMutex  // guards closed against senders on changes
 	closed  bool
-	swept   time.Time // writer only
+	swept   time.Time                                                           // writer only
+	dueUser atomic.Pointer[func(tx *bbolt.Tx, key []byte, now time.Time) error] // looks at an account whose time is over; nil: not yet
 }
 
 type change struct {
@@ -296,12 +298,23 @@ func (d *database) sweep(tx *bbolt.Tx) error {
 		}
 		due = append(due, append([]byte(nil), k...))
 	}
+	dueUser := d.dueUser.Load()
 	for _, k := range due {
+		name, key, ok := cutZero(k[8:])
+		users := ok && string(name) == bucketUsers
+		if users && dueUser == nil {
+			continue
+		}
 		if err := tx.Bucket([]byte(bucketExpiry)).Delete(k); err != nil {
 			return err
 		}
-		name, key, ok := cutZero(k[8:])
 		if !ok || tx.Bucket(name) == nil {
+			continue
+		}
+		if users {
+			if err := (*dueUser)(tx, key, now); err != nil {
+				return err
+			}
 			continue
 		}
 		// An item stored again with a later end has an expiry of its own.

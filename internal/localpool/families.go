@@ -58,6 +58,9 @@ func refreshKey(token string) []byte {
 
 // addFamily stores a new family with its first refresh token.
 func addFamily(tx *bbolt.Tx, f tokenFamily, token string) error {
+	if err := keepUser(tx, f.Username, f.AuthTime); err != nil {
+		return err
+	}
 	keep := f.Expires.Add(keepExpired)
 	if err := putItem(tx, bucketFamilies, []byte(f.ID), keep, f); err != nil {
 		return err

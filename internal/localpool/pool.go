@@ -65,7 +65,12 @@ func (p *Pool) load(c Config) error {
 	if err := p.loadKeys(context.Background()); err != nil {
 		return err
 	}
-	return p.Reconfigure(c)
+	if err := p.Reconfigure(c); err != nil {
+		return err
+	}
+	due := p.removeUnverified
+	p.db.dueUser.Store(&due)
+	return nil
 }
 
 // Reconfigure puts other settings in force, at once and for all; the path must stay the same. On an error the old ones stay.

@@ -55,6 +55,9 @@ type Config struct {
 	// SMSFirstFactor sends a code only to whoever shows an access token of the same user, as the portal does (client metadata "jwt").
 	// Default: false; the name suffices for up to 10 messages a day, and Verify alone asks for the token.
 	SMSFirstFactor bool
+	// UnverifiedLifetime is after how long an account is removed that somebody made by SignUp, if no address or number of it was verified and nobody
+	// has signed in to it; at least an hour. Accounts that administrators made stay. Default: 0, never.
+	UnverifiedLifetime time.Duration
 	// SignUp says who may sign up. Default: everybody.
 	SignUp SignUpPolicy
 
@@ -142,6 +145,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.KeyRotation != 0 && c.KeyRotation < shortestRotation {
 		return c, fmt.Errorf("signing keys must stay for at least %s before they are rotated, got %s", shortestRotation, c.KeyRotation)
+	}
+	if c.UnverifiedLifetime != 0 && c.UnverifiedLifetime < longestLink {
+		return c, fmt.Errorf("accounts must stay unverified for at least %s, as long as a link may work, got %s", longestLink, c.UnverifiedLifetime)
 	}
 	if c.RefreshTokenLifetime < c.AccessTokenLifetime {
 		return c, errors.New("the refresh token lifetime must not be shorter than the access token lifetime")

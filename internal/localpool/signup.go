@@ -72,7 +72,14 @@ func (p *Pool) signUp(ctx context.Context, in signUpInput) (*signUpOutput, error
 	if confirmed.AutoConfirmUser {
 		u.Status = statusConfirmed
 	}
-	if err := p.db.update(ctx, func(tx *bbolt.Tx) error { return s.Names.addUser(tx, u, false, s.Now()) }); err != nil {
+	u.SelfMade = true
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error {
+		if err := s.Names.addUser(tx, u, false, s.Now()); err != nil {
+			return err
+		}
+		return watchUnverified(tx, u, s.UnverifiedLifetime)
+	})
+	if err != nil {
 		return nil, err
 	}
 	out := &signUpOutput{UserConfirmed: confirmed.AutoConfirmUser, UserSub: u.Sub}

@@ -29,6 +29,7 @@ type user struct {
 	Attributes map[string]string `json:"attributes"`
 	Status     string            `json:"status"`
 	Disabled   bool              `json:"disabled,omitempty"`
+	SelfMade   bool              `json:"self_made,omitempty"` // by SignUp, and nobody has signed in yet
 	Groups     []string          `json:"groups,omitempty"`
 	Created    time.Time         `json:"created"`
 	Modified   time.Time         `json:"modified"`
