@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/rewrite"
+	"go.uber.org/zap"
 )
 
 func TestGuardCaddyfile(t *testing.T) {
@@ -139,6 +140,7 @@ func TestGuardProvisionChecks(t *testing.T) {
 		"write the domain":     {Deny: []Rule{{EmailDomains: []string{"*.example.com"}}}},
 		"one of group, claim,": {Deny: []Rule{{Groups: []string{"a"}, EmailDomains: []string{"b.com"}}}},
 	} {
+		guard.logger = zap.NewNop()
 		if err := guard.bind(g.app, g.rt.config); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
