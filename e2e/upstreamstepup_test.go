@@ -59,7 +59,7 @@ func TestUpstreamStepUpByPasskey(t *testing.T) {
 // A form is sent to a page for which the application then asks for a passkey: it waits, and arrives once, when the person says so.
 func TestFormOutlivesAStepUpOfTheUpstream(t *testing.T) {
 	t.Parallel()
-	d, folder := deploy(t), album(t)
+	d, folder := deploy(t, "\tpasswordless_guard /salary/account {", "\tpasswordless_guard /elsewhere {"), album(t) // only the application asks
 	b := browse(t)
 	d.signInWithPasskey(b)
 
