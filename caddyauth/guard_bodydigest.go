@@ -75,6 +75,8 @@ func (g *Guard) digestBody(v *visit, w http.ResponseWriter, r *http.Request) (di
 	case len(body) > limit:
 		return "", tooLarge(limit)
 	}
+	g.family.held.give(v.session.Subject, reserved-len(body)) // of one that did not say its length
+	v.held -= reserved - len(body)
 	r.Body = struct {
 		io.Reader
 		io.Closer

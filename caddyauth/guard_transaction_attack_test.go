@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,6 +154,35 @@ func TestAttackTransactionIsKeptAlive(t *testing.T) {
 	g.clock.Advance(flowLifetime + time.Second)
 	if err := g.rt.confirm(t.Context(), &flow, &s, []session.Factor{session.SMS}); err != nil || flow.confirmed {
 		t.Errorf("confirmed after an hour: %v", err)
+	}
+}
+
+// One page, two ceremonies that pass at the same moment, each before it could see the other: one approval comes of it, under one ID.
+func TestAttackTransactionConfirmedTwiceAtOnce(t *testing.T) {
+	g := newGuarded(t)
+	g.withNonce()
+	guard := g.guard(Guard{StepUp: eachTime()})
+	s, cookie := g.signIn("alice", appOrigin)
+	flow := g.stepUpFlow(g.serve(navigation(appOrigin+"/release", cookie), guard).Header().Get("Location"))
+	if err := flow.transaction().begin(g.rt); err != nil {
+		t.Fatal(err)
+	}
+	var confirmed atomic.Int32
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			own := flow
+			if err := g.rt.confirm(t.Context(), &own, &s, []session.Factor{session.SMS}); err != nil {
+				t.Error(err)
+			}
+			if own.confirmed {
+				confirmed.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if n := confirmed.Load(); n != 1 {
+		t.Errorf("confirmed %d times", n)
 	}
 }
 

@@ -227,6 +227,9 @@ func TestTransactionWithALargeBody(t *testing.T) {
 	if len(s.got) != 1 {
 		t.Errorf("the application got %+v", s.got)
 	}
+	r := jsonPost(s.host+"/tx/upload", "{}")
+	r.ContentLength = -1 // a small one that does not say so
+	s.asked(s.visit(s.tx, r))
 	if held := s.tx.family.held.total; held != 0 {
 		t.Errorf("%d bytes are still held", held)
 	}
