@@ -22,10 +22,15 @@ type specimen struct {
 }
 
 var applications = []specimen{
-	{"dokuwiki", "edit a page, upload and fetch 32 MiB, plugin's sign-out, administration on a host with step-up", dokuwiki},
+	{"docker-registry", "skopeo pushes and pulls an image of 32 MiB by token, browsing, step-up to delete", registry},
+	{"dokuwiki", "edit a page, upload and fetch 32 MiB, the wiki's own sign-out, administration on a host with step-up", dokuwiki},
+	{"git", "cgit in the browser; git clones and pushes 32 MiB by password", gitAndCgit},
+	{"jupyter", "a kernel's socket over a new configuration and to sign-out, upload and fetch 32 MiB, step-up for terminals", jupyter},
 	{"node-red", "the editor's socket over a new configuration and to sign-out, 32 MiB through a flow, step-up for the editor", nodered},
 	{"prometheus", "graph, promtool by password, health check without a session, large query and answer, step-up for the administration", prometheus},
+	{"rabbitmq", "queues with `%2F` in their addresses, a message of 5 MiB, fixed passwords, administration on a host with step-up", rabbitmq},
 	{"radicale", "web page, CalDAV and CardDAV by password, a card of 4 MiB, forged headers", radicale},
+	{"tomcat", "deploy 32 MiB in the manager and fetch it, step-up and fixed password for the manager, odd paths", tomcat},
 }
 
 // TestZoo runs one after the other: together they would not fit small machines.
