@@ -345,3 +345,48 @@ func TestHungKeyRingIsNoVerdict(t *testing.T) {
 		}
 	})
 }
+
+// Somebody signs out while storage hangs: they read that in time, this process knows of it at once, and the others once storage
+// answers.
+func TestHungStorageAtSignOutAnswersInTime(t *testing.T) {
+	for name, end := range map[string]func(*world, session.Session) error{
+		"one session": func(w *world, s session.Session) error { return w.a.End(w.ctx, s) },
+		"everywhere":  func(w *world, s session.Session) error { return w.a.EndAll(w.ctx, s.Subject) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, d := deafWorld(t)
+				s := w.start("alice")
+				value := w.seal(w.a, s)
+				w.poll(w.a, w.b)
+				w.clock.Advance(time.Second)
+				d.hang()
+				within(t, "a sign-out", func() {
+					if err := end(w, s); !errors.Is(err, session.ErrUnavailable) {
+						t.Errorf("sign-out: %v", err)
+					}
+				})
+				w.wantError(w.a, value, session.ErrDenied)
+				d.mend()
+				w.a.Wait()
+				w.poll(w.b)
+				w.wantError(w.b, value, session.ErrDenied)
+			})
+		})
+	}
+}
+
+// A pool that does not answer holds up no sign-out: it is denied already, and the tokens are revoked afterwards.
+func TestSilentPoolAtSignOutAnswersInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.a.Refresher = silentPool{w.pool}
+		s := w.start("alice")
+		within(t, "a sign-out", func() {
+			if err := w.a.End(w.ctx, s); err != nil {
+				t.Errorf("End: %v", err)
+			}
+		})
+		w.a.Wait()
+	})
+}

@@ -17,12 +17,12 @@ const (
 // deleted. An error means that other processes may not have heard of it; a revocation that fails is no error but retried by
 // [Manager.Run].
 func (m *Manager) End(ctx context.Context, s Session) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout) // a closed tab must not keep the session alive
-	defer cancel()
-	denyErr := m.deny(ctx, s)
-	m.discard(ctx, s)
-	if denyErr != nil {
-		return fmt.Errorf("ending a session: %w", denyErr)
+	err := m.promptly(ctx, func(ctx context.Context, answer func(error)) {
+		answer(m.deny(ctx, s))
+		m.discard(ctx, s)
+	})
+	if err != nil {
+		return fmt.Errorf("ending a session: %w", err)
 	}
 	return nil
 }
@@ -78,8 +78,14 @@ func (m *Manager) CheckBearer(originJTI, subject string, authTime time.Time) err
 // EndAll signs a user out everywhere: every session that started before now is denied, and the pool ends what other clients hold, where a
 // session has an access token to ask it with. A pool that does not answer keeps no session alive.
 func (m *Manager) EndAll(ctx context.Context, subject string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
-	defer cancel()
+	err := m.promptly(ctx, func(ctx context.Context, answer func(error)) { m.endAll(ctx, subject, answer) })
+	if err != nil {
+		return fmt.Errorf("ending a user's sessions: %w", err)
+	}
+	return nil
+}
+
+func (m *Manager) endAll(ctx context.Context, subject string, answer func(error)) {
 	who := m.owner(subject)
 	err := m.denyUser(ctx, who)
 	entries, listErr := m.index(ctx, who)
@@ -100,6 +106,7 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 		err = errors.Join(err, m.deny(ctx, rec.Session))
 		ended = append(ended, rec)
 	}
+	answer(err)
 	for _, rec := range ended {
 		if m.revokeAll(ctx, rec) {
 			break
@@ -108,10 +115,6 @@ func (m *Manager) EndAll(ctx context.Context, subject string) error {
 	for _, rec := range ended {
 		m.discard(ctx, rec.Session)
 	}
-	if err != nil {
-		return fmt.Errorf("ending a user's sessions: %w", err)
-	}
-	return nil
 }
 
 // revokeAll has the pool end all of the user's tokens. It comes before the session's own end, which makes the access token worthless. It

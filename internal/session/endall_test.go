@@ -77,12 +77,13 @@ func TestEndAllWithASilentPool(t *testing.T) {
 		if err := w.a.EndAll(w.ctx, "alice"); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(began); took > 30*time.Second {
+		if took := time.Since(began); took > promised {
 			t.Errorf("it took %s", took)
 		}
 		for _, value := range values {
 			w.wantError(w.a, value, session.ErrDenied)
 		}
+		w.a.Wait()
 		w.a.Refresher = w.pool
 		w.clock.Advance(time.Minute)
 		session.Tick(w.a, w.ctx)

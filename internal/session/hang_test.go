@@ -129,6 +129,7 @@ func TestSilentPoolDoesNotStopTheDenyList(t *testing.T) {
 		if err := w.a.End(w.ctx, w.start("bob")); err != nil { // leaves tokens to revoke
 			t.Fatal(err)
 		}
+		w.a.Wait()
 		s := w.start("alice")
 		value := w.seal(w.a, s)
 		ctx, stop := context.WithCancel(w.ctx)

@@ -23,6 +23,7 @@ type flights struct {
 	mu      sync.Mutex
 	running map[string]*flight
 	failed  map[string]failedFlight // by sid
+	others  map[*flight]struct{}    // see promptly
 }
 
 type flight struct {
@@ -135,7 +136,7 @@ func (m *Manager) land(ctx context.Context, f *flight, s Session) {
 	f.s, f.err = m.refresh(ctx, s)
 }
 
-// Wait returns when no refresh is under way. A process that ends earlier may lose a rotated refresh token.
+// Wait returns when no refresh and no sign-out is under way. A process that ends earlier may lose a rotated refresh token.
 func (m *Manager) Wait() {
 	for {
 		f := m.flights.any()
@@ -150,6 +151,9 @@ func (fl *flights) any() *flight {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
 	for _, f := range fl.running {
+		return f
+	}
+	for f := range fl.others {
 		return f
 	}
 	return nil

@@ -128,7 +128,7 @@ func TestAttackBearerOfARefusedFamily(t *testing.T) {
 	other := w.pool.SignIn("alice").Identity
 	w.clock.Advance(59 * time.Minute)
 	w.pool.Break(session.ErrRefused)
-	if _, err := w.a.Refresh(w.ctx, s); !errors.Is(err, session.ErrRefused) {
+	if _, err := w.refresh(w.a, s); !errors.Is(err, session.ErrDenied) {
 		t.Fatalf("Refresh: %v", err)
 	}
 	w.poll(w.b)
