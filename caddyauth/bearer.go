@@ -22,7 +22,7 @@ func init() {
 
 // Bearer lets API clients in who bring a token of the realm's user pool as `Authorization: Bearer` (RFC 6750). It answers 401 to
 // all others and never redirects. Placeholders: {http.auth.user.id} (the user name), {http.auth.user.subject},
-// {http.auth.user.email}, {http.auth.user.email_verified}, {http.auth.user.verified_email}, {http.auth.user.groups}, {http.auth.user.client_id}. Identity headers
+// {http.auth.user.email}, {http.auth.user.email_verified}, {http.auth.user.verified_email}, {http.auth.user.groups}, {http.auth.user.client_id}. A machine's user name is "client:" and its name. Identity headers
 // of the guard, which a client might forge, and our cookies are removed. A sign-out at the portal ends the token; one made elsewhere cannot be seen
 // in it before it expires.
 type Bearer struct {
@@ -31,6 +31,8 @@ type Bearer struct {
 
 	// Which token to ask for: "access" or "id". Default: "access".
 	Use string `json:"use,omitempty"`
+
+	BearerClients
 
 	app    *App
 	logger *zap.Logger
@@ -52,6 +54,9 @@ func (b *Bearer) Provision(ctx caddy.Context) error {
 	}
 	if b.Use != string(token.Access) && b.Use != string(token.ID) {
 		return fmt.Errorf("passwordless_bearer: use: %q is not a kind of token: use access or id", b.Use)
+	}
+	if err := b.prepareClients(b.Use); err != nil {
+		return fmt.Errorf("passwordless_bearer: %w", err)
 	}
 	app, err := appOf(ctx, b.Realm)
 	if err != nil {
@@ -84,16 +89,16 @@ func (b *Bearer) Authenticate(w http.ResponseWriter, r *http.Request) (httpauth.
 		w.Header().Set("Cache-Control", "no-store")
 		return httpauth.User{}, false, fmt.Errorf("realm %q is not open: %w", b.Realm, err)
 	}
-	claims, err := rt.verifyBearer(r.Context(), raw, token.Use(b.Use))
+	claims, username, err := rt.verifyBearer(r.Context(), raw, token.Use(b.Use), &b.BearerClients)
 	if err != nil {
 		return httpauth.User{}, false, b.refuse(w, err)
 	}
-	user := httpauth.User{ID: claims.Username, Metadata: map[string]string{
+	user := httpauth.User{ID: username, Metadata: map[string]string{
 		"subject":   claims.Subject,
 		"client_id": claims.ClientID,
 		"groups":    strings.Join(claims.Groups, ","),
 	}}
-	if claims.Email != "" {
+	if claims.Email != "" && !isMachine(username) {
 		user.Metadata["email"] = claims.Email
 		user.Metadata["email_verified"] = fmt.Sprint(claims.EmailVerified)
 		if claims.EmailVerified {
@@ -128,8 +133,10 @@ func (b *Bearer) challenge(w http.ResponseWriter, code, description string) {
 func (b *Bearer) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	return unmarshalBlock(d, "passwordless_bearer", map[string]func() error{
-		"realm": func() error { return stringArgument(d, &b.Realm) },
-		"use":   func() error { return choiceArgument(d, &b.Use, string(token.Access), string(token.ID)) },
+		"realm":   func() error { return stringArgument(d, &b.Realm) },
+		"clients": func() error { return b.unmarshalClients(d, d.RemainingArgs()) },
+		"machine": func() error { return b.unmarshalMachine(d, d.RemainingArgs()) },
+		"use":     func() error { return choiceArgument(d, &b.Use, string(token.Access), string(token.ID)) },
 	})
 }
 

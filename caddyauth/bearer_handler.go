@@ -51,6 +51,8 @@ func (b *BearerHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 //	passwordless_bearer [<matcher>] {
 //		realm <name>
 //		use   access|id
+//		clients <client id...>
+//		machine <client id> [<name>]
 //	}
 func parseBearer(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	b := new(BearerHandler)

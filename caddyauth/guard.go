@@ -59,6 +59,8 @@ type Guard struct {
 	// E-mail addresses are in ID tokens only. The token does not travel upstream. Default: sessions only.
 	Bearer string `json:"bearer,omitempty"`
 
+	BearerClients
+
 	// Paths that this guard leaves open to everyone: "/health" for that path alone, "/assets/*" for everything below, and with methods
 	// before it, as in "GET,HEAD /assets/*", for these alone. Compared with the decoded path after rewrites; case counts. Identity headers
 	// are removed and not set there. Default: none.
@@ -161,6 +163,9 @@ func (g *Guard) bind(app *App, config *Realm) error {
 		return fmt.Errorf("keep_body: %d bytes are more than %d", g.KeepBody, maxKeepBody)
 	}
 	if err := g.prepareCredentials(); err != nil {
+		return err
+	}
+	if err := g.prepareClients(g.Bearer); err != nil {
 		return err
 	}
 	if g.remote && g.UpstreamStepUp {

@@ -41,8 +41,8 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //
 //	passwordless_guard [<matcher>] {
 //		realm  <name>
-//		allow  group <group...> | claim <name> [equals|contains|matches] <value...> | email_domain <domain...> | factor <factor...>
-//		deny   group <group...> | claim <name> [equals|contains|matches] <value...> | email_domain <domain...> | factor <factor...>
+//		allow  group <group...> | client <name...> | scope <scope...> | claim <name> [equals|contains|matches] <value...> | email_domain <domain...> | factor <factor...>
+//		deny   group <group...> | client <name...> | scope <scope...> | claim <name> [equals|contains|matches] <value...> | email_domain <domain...> | factor <factor...>
 //		step_up <max_age> [<factor...>] {
 //			methods <method...>
 //			transaction
@@ -50,6 +50,8 @@ func parseGuard(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 //		step_up upstream
 //		keep_body <size>|off
 //		bearer  id|access
+//		clients <client id...>
+//		machine <client id> [<name>]
 //		upstream_bearer id|access
 //		upstream_basic  <user> <password>
 //		bypass [<method>,<method...>] <path...>
@@ -72,7 +74,7 @@ func (g *Guard) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // guardOptions are the options of the guard, for an error message.
-const guardOptions = "realm, allow, deny, step_up, keep_body, bearer, upstream_bearer, upstream_basic, bypass, header or ambiguous_paths"
+const guardOptions = "realm, allow, deny, step_up, keep_body, bearer, clients, machine, upstream_bearer, upstream_basic, bypass, header or ambiguous_paths"
 
 // unmarshalOption reads one option; the directive and its options are named where there is no such one.
 func (g *Guard) unmarshalOption(d *caddyfile.Dispenser, directive, options string) error {
@@ -116,6 +118,14 @@ func (g *Guard) unmarshalOption(d *caddyfile.Dispenser, directive, options strin
 			return d.Errf("%s is given twice", option)
 		}
 		*target = args[0]
+	case "clients":
+		if err := g.unmarshalClients(d, args); err != nil {
+			return err
+		}
+	case "machine":
+		if err := g.unmarshalMachine(d, args); err != nil {
+			return err
+		}
 	case "upstream_basic":
 		if g.UpstreamBasic != nil {
 			return d.Err("upstream_basic is given twice")
@@ -279,7 +289,7 @@ func (g *Guard) unmarshalBypass(args []string) error {
 // parseRule reads what follows allow or deny.
 func parseRule(d *caddyfile.Dispenser, option string, args []string) (Rule, error) {
 	if len(args) == 0 {
-		return Rule{}, d.Errf("%s takes a rule: group, claim, email_domain or factor with values", option)
+		return Rule{}, d.Errf("%s takes a rule: group, client, scope, claim, email_domain or factor with values", option)
 	}
 	var rule Rule
 	switch kind, values := args[0], args[1:]; {
@@ -289,16 +299,20 @@ func parseRule(d *caddyfile.Dispenser, option string, args []string) (Rule, erro
 		rule.EmailDomains = values
 	case kind == "factor" && len(values) > 0:
 		rule.Factors = values
+	case kind == "client" && len(values) > 0:
+		rule.Clients = values
+	case kind == "scope" && len(values) > 0:
+		rule.Scopes = values
 	case kind == "claim" && len(values) > 1:
 		rule.Claim, rule.Values = values[0], values[1:]
 		if slices.Contains(claimOperators, values[1]) {
 			rule.Operator, rule.Values = values[1], values[2:]
 		}
 	case kind == "claim":
-	case slices.Contains([]string{"group", "email_domain", "factor"}, kind):
+	case slices.Contains([]string{"group", "client", "scope", "email_domain", "factor"}, kind):
 		return Rule{}, d.Errf("%s %s takes at least one value", option, kind)
 	default:
-		return Rule{}, d.Errf("%s: %q is not a rule: use group, claim, email_domain or factor", option, kind)
+		return Rule{}, d.Errf("%s: %q is not a rule: use group, client, scope, claim, email_domain or factor", option, kind)
 	}
 	if rule.Operator == "" && len(rule.Values) > 1 && slices.Contains(almostOperators, rule.Values[0]) {
 		return Rule{}, d.Errf("%s claim: %q is not a comparison: use equals, contains or matches, or write `claim %s equals %s` if it is a value", option, rule.Values[0], rule.Claim, strings.Join(rule.Values, " "))
@@ -320,7 +334,7 @@ func refuseRuleCommas(d *caddyfile.Dispenser, option string, rule *Rule) error {
 	if len(rule.EmailDomains) > 0 {
 		return refuseNoDomain(d, option, rule.EmailDomains)
 	}
-	names := slices.Concat(rule.Groups, rule.Factors)
+	names := slices.Concat(rule.Groups, rule.Factors, rule.Clients, rule.Scopes)
 	if rule.Operator == "" || rule.Operator == claimEquals {
 		names = append(names, rule.Values...)
 	}

@@ -44,6 +44,7 @@ type visit struct {
 	session       session.Session
 	bearer        token.Use // the kind of token that opened it, "" for a cookie
 	token         string    // that token
+	claims        token.Claims
 	values        [3]string // backing of the identity headers, to save allocations
 	writer        privateWriter
 	stream        stream
@@ -165,6 +166,10 @@ func (v *visit) inspect(r *http.Request) (changed bool, refused *refusal) {
 	s, err := v.rt.sessions.Open(v.cookie, v.rt.sessionHost(v.host))
 	if err != nil {
 		return false, refusalOf(err)
+	}
+	if isMachine(s.Username) {
+		v.logger.Error("refused a person whose user name begins like a machine's", zap.String("subject", s.Subject))
+		return false, &refusal{status: http.StatusForbidden, reason: "reserved_username", detail: "user names that begin with client: are reserved"}
 	}
 	if v.rt.sessions.NeedsRefresh(s) {
 		refreshed, err := v.rt.sessions.Refresh(r.Context(), s)

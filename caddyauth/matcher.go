@@ -107,6 +107,8 @@ func (m *Matcher) visit(r *http.Request, rt *realm) *visit {
 //	passwordless {
 //		realm        <name>
 //		group        <group...>
+//		client       <name...>
+//		scope        <scope...>
 //		claim        <name> [equals|contains|matches] <value...>
 //		email_domain <domain...>
 //		factor       <factor...>

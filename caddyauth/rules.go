@@ -38,6 +38,12 @@ type Rule struct {
 	// "email_code" or "sms". `step_up` asks for one instead of refusing.
 	Factors []string `json:"factors,omitempty"`
 
+	// Machines, by the names that the guard's `machine` gives them. Compared exactly.
+	Clients []string `json:"clients,omitempty"`
+
+	// Scopes of which a bearer's access token has one (RFC 6749, section 3.3). A session by cookie has none. Compared exactly.
+	Scopes []string `json:"scopes,omitempty"`
+
 	patterns []*regexp.Regexp
 	numbers  []string // those of Values that are numbers, exactly
 }
@@ -55,7 +61,7 @@ var claimOperators = []string{claimEquals, claimContains, claimMatches}
 func (r *Rule) validate(known func(string) bool) error {
 	parts := 0
 	for _, set := range []bool{
-		len(r.Groups) > 0, r.Claim != "" || r.Operator != "" || len(r.Values) > 0, len(r.EmailDomains) > 0, len(r.Factors) > 0,
+		len(r.Groups) > 0, r.Claim != "" || r.Operator != "" || len(r.Values) > 0, len(r.EmailDomains) > 0, len(r.Factors) > 0, len(r.Clients) > 0, len(r.Scopes) > 0,
 	} {
 		if set {
 			parts++
@@ -63,7 +69,9 @@ func (r *Rule) validate(known func(string) bool) error {
 	}
 	switch {
 	case parts != 1:
-		return errors.New("a rule needs exactly one of group, claim, email_domain or factor")
+		return errors.New("a rule needs exactly one of group, client, scope, claim, email_domain or factor")
+	case slices.Contains(r.Clients, "") || slices.Contains(r.Scopes, ""):
+		return errors.New("client or scope: a name is empty")
 	case slices.Contains(r.Groups, ""):
 		return errors.New("group: a name is empty")
 	}
@@ -141,6 +149,14 @@ func (r *Rule) holds(s *session.Session, addressCounts bool) bool {
 					return true
 				}
 			}
+		}
+	}
+	if machine, ok := strings.CutPrefix(s.Username, machinePrefix); ok && slices.Contains(r.Clients, machine) {
+		return true
+	}
+	for _, scope := range r.Scopes {
+		if slices.Contains(s.Scopes, scope) {
+			return true
 		}
 	}
 	for _, name := range r.Factors {

@@ -116,7 +116,8 @@ type Session struct {
 	Email         string
 	EmailVerified bool
 	Groups        []string
-	Claims        Claims // extra claims chosen by configuration
+	Claims        Claims   // extra claims chosen by configuration
+	Scopes        []string // of a bearer's access token; never sealed
 
 	Factors Factors
 

@@ -29,10 +29,10 @@ type cached struct {
 }
 
 // VerifyCached is [Verifier.Verify] for tokens that clients present again and again: the signature of each is checked once in 15
-// minutes, its times always. The claims are shared and must not be changed. What was signed out meanwhile is the caller's to check.
-func (v *Verifier) VerifyCached(ctx context.Context, raw string, use Use) (Claims, error) {
+// minutes, its client and times always. The claims are shared and must not be changed. What was signed out meanwhile is the caller's to check.
+func (v *Verifier) VerifyCached(ctx context.Context, raw string, use Use, also ...string) (Claims, error) {
 	if len(raw) > maxToken {
-		return v.Verify(ctx, raw, use)
+		return v.Verify(ctx, raw, use, also...)
 	}
 	var text [2 << 10]byte // as a rule a token needs no more
 	key := sha256.Sum256(append(append(append(text[:0], use...), ' '), raw...))
@@ -41,9 +41,12 @@ func (v *Verifier) VerifyCached(ctx context.Context, raw string, use Use) (Claim
 			v.cache.remove(key)
 			return Claims{}, err
 		}
+		if err := v.checkClient(claims, also); err != nil { // it was remembered for a caller that accepts more clients
+			return Claims{}, err
+		}
 		return claims, nil
 	}
-	claims, err := v.Verify(ctx, raw, use)
+	claims, err := v.Verify(ctx, raw, use, also...)
 	if err != nil {
 		return Claims{}, err
 	}

@@ -106,3 +106,20 @@ func BenchmarkVerifyCached(b *testing.B) {
 		}
 	}
 }
+
+// Attack: a token that is remembered where more clients are accepted is presented where they are not.
+func TestAttackRememberedTokenOfAnotherClient(t *testing.T) {
+	p := newPool(t)
+	v := p.verifier()
+	raw := sign(header, with(p.accessToken(), fields{"client_id": "machine"}), poolKey)
+	for range 2 {
+		if _, err := v.VerifyCached(t.Context(), raw, token.Access, "machine"); err != nil {
+			t.Fatal(err)
+		}
+		for _, also := range [][]string{nil, {"machin"}, {""}} {
+			if c, err := v.VerifyCached(t.Context(), raw, token.Access, also...); !errors.Is(err, token.ErrInvalid) || c.Subject != "" {
+				t.Errorf("also %q: %+v %v", also, c, err)
+			}
+		}
+	}
+}

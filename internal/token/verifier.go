@@ -101,7 +101,8 @@ func NewVerifier(o Options) (*Verifier, error) {
 
 // Verify checks signature, issuer, client, use and times of a compact JWS and returns what it says. Errors are [ErrInvalid] or
 // [ErrUnavailable]; [ErrExpired], [ErrNotYet] and [ErrUnknownKey] say more. Beside one the Claims are zero.
-func (v *Verifier) Verify(ctx context.Context, raw string, use Use) (Claims, error) {
+// also are app clients that are accepted this time beside those of the options.
+func (v *Verifier) Verify(ctx context.Context, raw string, use Use, also ...string) (Claims, error) {
 	if len(raw) > maxToken {
 		return Claims{}, fmt.Errorf("%w: over %d bytes", ErrInvalid, maxToken)
 	}
@@ -118,7 +119,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string, use Use) (Claims, err
 	if err != nil {
 		return Claims{}, err
 	}
-	if err := v.checkParties(claims, use); err != nil {
+	if err := v.checkParties(claims, use, also); err != nil {
 		return Claims{}, err
 	}
 	key, err := v.keys.find(ctx, kid)
@@ -134,17 +135,26 @@ func (v *Verifier) Verify(ctx context.Context, raw string, use Use) (Claims, err
 	return claims, nil
 }
 
-func (v *Verifier) checkParties(c Claims, use Use) error {
+// Accepts reports whether the client of a genuine token is one of the options or of also.
+func (v *Verifier) Accepts(c Claims, also ...string) bool {
+	return slices.Contains(v.clients, c.ClientID) || slices.Contains(also, c.ClientID)
+}
+
+func (v *Verifier) checkClient(c Claims, also []string) error {
+	if !v.Accepts(c, also...) {
+		return fmt.Errorf("%w: it is for another client", ErrInvalid)
+	}
+	return nil
+}
+
+func (v *Verifier) checkParties(c Claims, use Use, also []string) error {
 	if c.issuer != v.issuer {
 		return fmt.Errorf("%w: it is from another issuer", ErrInvalid)
 	}
 	if use != ID && use != Access || c.Use != use {
 		return fmt.Errorf("%w: it is not an %s token", ErrInvalid, use)
 	}
-	if !slices.Contains(v.clients, c.ClientID) {
-		return fmt.Errorf("%w: it is for another client", ErrInvalid)
-	}
-	return nil
+	return v.checkClient(c, also)
 }
 
 func (v *Verifier) checkTimes(c Claims) error {
