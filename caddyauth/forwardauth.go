@@ -183,7 +183,7 @@ func (f *ForwardAuth) unavailable(answer *forwardAnswer, err error) error {
 // answerable refuses what must not pass although the guard would let it: on this way its own addresses cannot be served, and
 // headers cannot be taken off that the proxy does not replace.
 func (f *ForwardAuth) answerable(r, asked *http.Request, rt *realm) error {
-	if _, ok := rt.guardPath(asked); ok {
+	if below, ok := rt.guardPath(asked); ok && (isOwnAddress(below) || rt.config.onPortal(asked)) {
 		return fmt.Errorf("the proxy asked about %s: route %s on this host to Caddy, without forward auth", asked.URL.Path, rt.portal.Path)
 	}
 	own := forwardFamilies[f.Proxy]

@@ -167,6 +167,30 @@ func TestAttackForwardAuthOverTheGuardsPages(t *testing.T) {
 	})
 }
 
+// An application may have addresses of its own below the portal's path, as Home Assistant has POST /auth/token: they are asked about like any
+// other, and only the guard's own are refused.
+func TestForwardAuthLeavesTheApplicationItsOwnAuthPaths(t *testing.T) {
+	proxies(t, func(t *testing.T, config ForwardAuth) {
+		g := newGuarded(t)
+		_, cookie := g.signIn("alice", appOrigin)
+		f := g.forwardAuth(config)
+		for path, want := range map[string]int{
+			"/auth/token": http.StatusOK, "/auth/": http.StatusOK, "/auth/login/callback": http.StatusOK, "/auth/handoffs": http.StatusOK,
+			"/auth/handoff": http.StatusForbidden, "/auth/sign-out": http.StatusForbidden, "/auth/send-again": http.StatusForbidden, "/auth/assets/x": http.StatusForbidden,
+		} {
+			client := script(appOrigin+path, cookie)
+			client.Method = http.MethodPost
+			if w := g.answer(f, ask(config.Proxy, client)); w.Code != want {
+				t.Errorf("%s: %d, want %d", path, w.Code, want)
+			}
+			client = script(appOrigin + path)
+			if w := g.answer(f, ask(config.Proxy, client)); w.Code < http.StatusBadRequest {
+				t.Errorf("%s without session: %d", path, w.Code)
+			}
+		}
+	})
+}
+
 // The proxy replaces the headers it was told of, not their look-alikes, so a request with one is not let through.
 func TestAttackForwardAuthSpoofedSpellings(t *testing.T) {
 	g := newGuarded(t)

@@ -228,8 +228,10 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 		w.Header().Set("Cache-Control", "no-store")
 		return caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("realm %q is not open: %w", g.realmName(), err))
 	}
-	if below, ok := rt.guardPath(r); ok && g.serveEndpoint(w, r, rt, below) {
-		return nil
+	for _, asked := range [...]*http.Request{rt.asAsked(r), r} {
+		if below, ok := rt.guardPath(asked); ok && g.serveEndpoint(w, asked, rt, below) {
+			return nil
+		}
 	}
 	if rt.isPortalPath(r) {
 		g.family.scrub(r, g.family.judgedAt(r).or(g.judges()))

@@ -43,6 +43,9 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) erro
 	v.rt.limitBody(w, r, math.MaxInt64) // net/http reads what is left of it, at the client's pace
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
+	if r.ProtoMajor == 1 && len(r.Header["Expect"]) > 0 {
+		h.Set("Connection", "close") // else net/http asks for the body before it sends the answer, and waits for it
+	}
 	navigation := isNavigation(r) && !why.client && v.bearer == ""
 	if !navigation {
 		v.allowScript(h, r)

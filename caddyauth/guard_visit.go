@@ -3,6 +3,7 @@ package caddyauth
 import (
 	"errors"
 	"net/http"
+	"net/url"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -127,6 +128,12 @@ func (v *visit) nonce() *nonceValue {
 func (v *visit) unlisted(r *http.Request) *refusal {
 	if v.origin != "" {
 		return nil
+	}
+	if o, err := originOf(&url.URL{Scheme: "https", Host: r.Host}); err == nil && requestScheme(r) == "http" && v.rt.config.isApplication(o) {
+		v.logger.Error("a request for an application came over http, but `applications` names it with https: if a proxy in front ends TLS, name its addresses in the "+
+			"server's trusted_proxies, and have it set X-Forwarded-Proto", zap.String("realm", v.rt.name), zap.String("host", r.Host), zap.String("remote", r.RemoteAddr))
+		return &refusal{status: http.StatusForbidden, reason: "unlisted_scheme",
+			detail: "this request came over http, but the application is at " + o.String() + "; if a proxy in front ends TLS, its operator has to name it in Caddy's `trusted_proxies`"}
 	}
 	v.logger.Error("request for a host that is not among the realm's applications; add it to `applications`",
 		zap.String("realm", v.rt.name), zap.String("host", r.Host), zap.String("scheme", requestScheme(r)))

@@ -101,6 +101,10 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 			p.logger.Warn("a request for the portal's host came over another scheme than its URL has; behind a proxy that ends TLS, set trusted_proxies",
 				zap.String("scheme", requestScheme(r)), zap.String("portal", config.portalURL.String()))
 		})
+		return unlessAnswered(w, r, next, func() error {
+			return plainAnswer(w, http.StatusForbidden, "this request came over "+requestScheme(r)+", but the sign-in pages are at "+config.portalURL.String()+
+				"; if a proxy in front ends TLS, its operator has to name it in Caddy's `trusted_proxies`")
+		})
 	}
 	if !on {
 		return next.ServeHTTP(w, r)
@@ -118,6 +122,12 @@ func (p *Portal) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 			p.hint.Do(func() {
 				p.logger.Warn("the portal is not reached, for its path was rewritten before: use handle instead of handle_path, and no rewrite",
 					zap.String("portal", config.portalURL.String()))
+			})
+		}
+		if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && !config.SharedHost {
+			return unlessAnswered(w, r, next, func() error {
+				w.Header().Set("Location", config.portalURL.Path)
+				return plainAnswer(w, http.StatusFound, "see "+config.portalURL.Path)
 			})
 		}
 		return next.ServeHTTP(w, r)

@@ -23,8 +23,9 @@ type page struct {
 }
 
 var (
-	flowPattern = regexp.MustCompile(`name="flow" value="([^"]+)"`)
-	linkPattern = regexp.MustCompile(`https?://\S+#\S+`)
+	flowPattern   = regexp.MustCompile(`name="flow" value="([^"]+)"`)
+	onwardPattern = regexp.MustCompile(`id="onward" href="([^"]+)"`)
+	linkPattern   = regexp.MustCompile(`https?://\S+#\S+`)
 )
 
 // signIn signs somebody in on the first node, by a link, and returns the application's session cookie before anything was opened with it.
@@ -39,14 +40,27 @@ func (n *nodes) signIn(email string) *http.Cookie {
 
 func (v *visitor) signIn(email string) *http.Cookie {
 	v.n.t.Helper()
-	v.submit(v.open(v.n.app+"/"), url.Values{"email": {email}})
+	return v.signInAt(v.n.app+"/", email)
+}
+
+// signInAt begins with the address of a page.
+func (v *visitor) signInAt(address, email string) *http.Cookie {
+	v.n.t.Helper()
+	v.submit(v.open(address), url.Values{"email": {email}})
 	mailed := v.link(email)
 	_, link, _ := strings.Cut(mailed, "#")
 	at := v.submit(v.open(mailed), url.Values{"link": {link}})
-	if !strings.HasSuffix(at.at.Path, "/handoff") {
-		v.n.t.Fatalf("the link led to %s", at.at)
+	onward := onwardPattern.FindStringSubmatch(at.body)
+	if onward == nil {
+		v.n.t.Fatalf("the link led to %s: %.300s", at.at, at.body)
 	}
-	taken := v.post(at.at, url.Values{"code": {at.at.Fragment}})
+	next := html.UnescapeString(onward[1])
+	_, code, _ := strings.Cut(next, "#")
+	arrived := v.open(next)
+	if !strings.HasSuffix(arrived.at.Path, "/handoff") || !strings.Contains(arrived.body, "/assets/handoff") {
+		v.n.t.Fatalf("the sign-in ends at %s with %.300s", arrived.at, arrived.body)
+	}
+	taken := v.post(arrived.at, url.Values{"code": {code}})
 	cookie := sessionOf(taken.response)
 	if cookie == nil {
 		v.n.t.Fatalf("no session: %s %.300s", taken.response.Status, taken.body)
