@@ -9,6 +9,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-cognito/passwordless/internal/challenge"
 )
 
 func init() {
@@ -44,7 +46,7 @@ func init() {
 //			lifetime <duration>
 //			code
 //		}
-//		sms_step_up
+//		sms_step_up      [<calling code...>]
 //		remembered_users <number>|off
 //		sign_up open|invitation|closed|domains <domain...>
 //		session {
@@ -164,8 +166,10 @@ func (r *Realm) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 			"code":     func() error { r.MagicLink.Code = true; return noArgument(d) },
 		})
 	case "sms_step_up":
-		r.SMSStepUp = true
-		return noArgument(d)
+		r.SMSStepUp, r.SMSCallingCodes = true, d.RemainingArgs()
+		if err := challenge.CheckCallingCodes(r.SMSCallingCodes); err != nil {
+			return d.Errf("sms_step_up: %v", err)
+		}
 	case "remembered_users":
 		return r.unmarshalRememberedUsers(d)
 	case "sign_up":

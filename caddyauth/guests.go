@@ -67,9 +67,10 @@ type RealmSettings struct {
 	Passkeys         passkey.Settings
 	LinkRedirectURIs []string // where magic links may point: origin and path
 	LinkLifetime     time.Duration
-	MagicLinkCode    bool   // mails carry a short code beside the link
-	SMSStepUp        bool   // codes by SMS are offered for step-up
-	SignUpMode       string // "open", "domains", "invitation", "closed"
+	MagicLinkCode    bool     // mails carry a short code beside the link
+	SMSCallingCodes  []string // beginnings of the numbers that get codes; none: every number
+	SMSStepUp        bool     // codes by SMS are offered for step-up
+	SignUpMode       string   // "open", "domains", "invitation", "closed"
 	SignUpDomains    []string
 	Product          string // name shown in mails
 	Logger           *zap.Logger

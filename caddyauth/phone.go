@@ -41,7 +41,7 @@ func (v *portalVisit) phoneOf(ctx context.Context, s session.Session) (number st
 // verifiedPhone is the number that a step-up may use, "" where there is none.
 func (v *portalVisit) verifiedPhone(ctx context.Context, s session.Session) (string, error) {
 	number, verified, err := v.phoneOf(ctx, s)
-	if err != nil || !verified {
+	if err != nil || !verified || !challenge.CallingCodeAllowed(number, v.rt.config.SMSCallingCodes) {
 		return "", err
 	}
 	tooNew, err := v.rt.known(ctx, markPhone, s.Subject)
@@ -133,7 +133,7 @@ func (v *portalVisit) postPhone() error {
 		return err
 	}
 	number, ok := parsePhone(in.Phone)
-	if !ok {
+	if !ok || !challenge.CallingCodeAllowed(number, v.rt.config.SMSCallingCodes) {
 		return failure{status: http.StatusUnprocessableEntity, code: "phone_invalid"}
 	}
 	if err := v.limitTexts(s, number); err != nil {
@@ -186,7 +186,7 @@ func (v *portalVisit) postPhoneCode() error {
 	if err != nil {
 		return err
 	}
-	if number == "" || verified {
+	if number == "" || verified || !challenge.CallingCodeAllowed(number, v.rt.config.SMSCallingCodes) {
 		return failure{status: http.StatusConflict, code: "invalid", cause: errors.New("there is no number to verify")}
 	}
 	if err := v.limitTexts(s, number); err != nil {

@@ -230,3 +230,18 @@ func FuzzParsePhone(f *testing.F) {
 		}
 	})
 }
+
+// Attack: a number of a country where messages cost a fortune, added and verified before the operator listed countries, too.
+func TestPhoneOfAnotherCountry(t *testing.T) {
+	p := newPortal(t, withSMS, func(r *Realm, _ *Portal) { r.SMSCallingCodes = []string{"+49", "+1"} })
+	b := p.browser()
+	b.signInByLink(anna)
+	for number, status := range map[string]int{"+4915112345678": http.StatusOK, "+88212345678": http.StatusUnprocessableEntity, "+4415112345678": http.StatusUnprocessableEntity} {
+		if w := b.enterPhone(number, b.freshProof()); w.Code != status {
+			t.Errorf("%s: %d %s", number, w.Code, w.Body)
+		}
+	}
+	if err := (&Realm{SMSCallingCodes: []string{"49"}}).parseSession(); err == nil || !strings.Contains(err.Error(), "write it as +49") {
+		t.Errorf("got %v", err)
+	}
+}

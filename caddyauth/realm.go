@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-cognito/passwordless/internal/challenge"
 	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/passkey"
 	"github.com/caddy-cognito/passwordless/templates"
@@ -66,6 +67,9 @@ type Realm struct {
 
 	// Step-up by a code sent by SMS, to a phone number that the person has added on the account page and verified. Default: off.
 	SMSStepUp bool `json:"sms_step_up,omitempty"`
+
+	// Beginnings of the phone numbers that may be added and get codes, such as "+49". Default: every number.
+	SMSCallingCodes []string `json:"sms_calling_codes,omitempty"`
 
 	// Who may sign up. Default: nobody.
 	SignUp *SignUp `json:"sign_up,omitempty"`
@@ -274,6 +278,9 @@ func parsePortal(s string) (*url.URL, origin, error) {
 }
 
 func (r *Realm) parseSession() error {
+	if err := challenge.CheckCallingCodes(r.SMSCallingCodes); err != nil {
+		return fmt.Errorf("sms_step_up: %w", err)
+	}
 	if r.Session == nil {
 		r.Session = new(Session)
 	}

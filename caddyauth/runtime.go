@@ -110,6 +110,7 @@ func (rt *realm) settings() RealmSettings {
 		LinkLifetime:     rt.config.linkLifetime(),
 		MagicLinkCode:    rt.config.MagicLink != nil && rt.config.MagicLink.Code,
 		SMSStepUp:        rt.config.SMSStepUp,
+		SMSCallingCodes:  rt.config.SMSCallingCodes,
 		SignUpMode:       rt.config.SignUp.Mode,
 		SignUpDomains:    rt.config.SignUp.Domains,
 		Product:          rt.config.productName(),

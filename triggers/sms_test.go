@@ -196,3 +196,28 @@ func TestSMSRefusedThenRetried(t *testing.T) {
 		t.Errorf("%v, %d messages", err, len(p.outbox.texts))
 	}
 }
+
+// Attack: an account adds a number of a country that costs a fortune. It is treated as one without a phone.
+func TestSMSToOtherCountries(t *testing.T) {
+	for code, want := range map[string]int{"+49": 1, "+1": 0} {
+		p := newPool(t)
+		p.create.SMS.CallingCodes = []string{code}
+		p.users[alice]["phone_number"] = "+4915112345678"
+		p.askForCode(alice, 1)
+		if len(p.outbox.texts) != want {
+			t.Errorf("%s allowed: %d messages, want %d", code, len(p.outbox.texts), want)
+		}
+	}
+}
+
+// Attack: many accounts, each below its own limit. The day's budget for all holds, and the next day begins a new one.
+func TestSMSBudgetForAll(t *testing.T) {
+	p := newPool(t)
+	p.create.SMS.AllPerDay = 3
+	for range 5 {
+		p.askForCode(alice, 1)
+	}
+	if len(p.outbox.texts) != 3 {
+		t.Errorf("%d messages, want 3", len(p.outbox.texts))
+	}
+}

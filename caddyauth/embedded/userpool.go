@@ -290,6 +290,7 @@ func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 		LinkLifetime:         s.LinkLifetime,
 		MagicLinkCode:        s.MagicLinkCode,
 		SMSStepUp:            s.SMSStepUp,
+		SMSCallingCodes:      s.SMSCallingCodes,
 		SMSFirstFactor:       len(p.BrowserClient) == 0,
 		PublicClient:         len(p.BrowserClient) > 0,
 		SignUp:               localpool.SignUpPolicy{Mode: s.SignUpMode, Domains: s.SignUpDomains},

@@ -52,6 +52,8 @@ type Config struct {
 	MagicLinkCode bool
 	// SMSStepUp offers step-up by a code sent to the user's verified phone. Default: false.
 	SMSStepUp bool
+	// SMSCallingCodes are the beginnings of the numbers that get codes for a step-up, such as "+49". Default: every number.
+	SMSCallingCodes []string
 	// SMSFirstFactor sends a code only to whoever shows an access token of the same user, as the portal does (client metadata "jwt").
 	// Default: false; the name suffices for up to 10 messages a day, and Verify alone asks for the token.
 	SMSFirstFactor bool

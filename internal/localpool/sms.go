@@ -18,6 +18,7 @@ import (
 func (p *Pool) createSMS(s *settings, store *triggerStore) *create.SMS {
 	sms := &create.SMS{
 		Texter: createTexter{p.texter(s)}, Leases: store, Limiter: store, Salt: triggerSalt, Product: s.Product, Origins: s.codeOrigins(),
+		CallingCodes: s.SMSCallingCodes,
 	}
 	if s.SMSFirstFactor {
 		sms.FirstFactor = firstFactor{p, s}

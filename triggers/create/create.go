@@ -100,6 +100,10 @@ type SMS struct {
 
 	Length int // digits, 4 to 10; 0: 6
 	PerDay int // messages a user may get in a day; 0: 10
+	// AllPerDay is how many messages all users together may get in a day (UTC), up to 10000; 0: no limit.
+	AllPerDay int
+	// CallingCodes are the beginnings of the numbers that get messages, such as "+49"; none: every number.
+	CallingCodes []string
 	// AllowUnverifiedPhones sends to numbers that were never verified.
 	AllowUnverifiedPhones bool
 	// Content writes the message; nil: [templates.SMSText].

@@ -3,6 +3,7 @@ package create
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +20,9 @@ import (
 // maxFirstFactor bounds the token that proves a first factor, in bytes.
 const maxFirstFactor = 8 << 10
 
+// mostPerDay keeps the item that counts a day's messages within DynamoDB's 400 KB.
+const mostPerDay = 10000
+
 // phoneNumber is E.164.
 var phoneNumber = regexp.MustCompile(`^\+[1-9][0-9]{5,14}$`)
 
@@ -30,6 +34,11 @@ func (s *SMS) validate() error {
 		return fmt.Errorf("create: an SMS code of %d digits, want 4 to 10", s.Length)
 	case s.PerDay < 0:
 		return errors.New("create: the limit of messages a day is negative")
+	case s.AllPerDay < 0 || s.AllPerDay > mostPerDay:
+		return fmt.Errorf("create: %d messages a day for all users, want 0 to %d", s.AllPerDay, mostPerDay)
+	}
+	if err := challenge.CheckCallingCodes(s.CallingCodes); err != nil {
+		return fmt.Errorf("create: %w", err)
 	}
 	for _, o := range s.Origins {
 		if _, err := plainURL(o); err != nil {
@@ -83,7 +92,7 @@ func (h *Handler) sms(ctx context.Context, e event) (event, error) {
 // reachablePhone is the user's number, or "" where no code may go to it.
 func (s *SMS) reachablePhone(e event, nonce string) string {
 	phone := e.Request.UserAttributes["phone_number"]
-	if nonce == "" || e.Request.UserNotFound || !phoneNumber.MatchString(phone) ||
+	if nonce == "" || e.Request.UserNotFound || !phoneNumber.MatchString(phone) || !challenge.CallingCodeAllowed(phone, s.CallingCodes) ||
 		!s.AllowUnverifiedPhones && e.Request.UserAttributes["phone_number_verified"] != "true" {
 		return ""
 	}
@@ -130,12 +139,28 @@ func (h *Handler) sendCode(ctx context.Context, e event, nonce, phone, code stri
 		if !ok || phone == "" {
 			return nil
 		}
+		if ok, err = s.withinBudget(ctx, op, now); err != nil || !ok {
+			return err
+		}
 		return s.text(ctx, e, phone, code)
 	}
 	if err := h.once(ctx, s.Leases, op, send); err != nil {
 		return h.fail(ctx, "the code could not be sent", err)
 	}
 	return nil
+}
+
+// withinBudget counts a message for all users. One item in the table has the day's messages, so a repeated event counts once.
+func (s *SMS) withinBudget(ctx context.Context, op [sha256.Size]byte, now time.Time) (bool, error) {
+	if s.AllPerDay == 0 {
+		return true, nil
+	}
+	key := limiterKey("sms of all", challenge.TableHash(s.Salt, nil))
+	ok, err := s.Limiter.Take(ctx, key, op, s.AllPerDay, 24*time.Hour, now)
+	if err != nil {
+		return false, fmt.Errorf("%w: counting the day's messages: %w", errRefused, err)
+	}
+	return ok, nil
 }
 
 func (s *SMS) text(ctx context.Context, e event, to, code string) error {

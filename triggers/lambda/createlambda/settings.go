@@ -87,6 +87,8 @@ func sms(env *environment.Reader, p *parts, o Options) *create.SMS {
 		Origins:               env.List("ALLOWED_ORIGINS"),
 		Length:                env.Number("OTP_LENGTH", 6, 4, 10),
 		PerDay:                env.Number("SMS_PER_DAY", 10, 1, mostMessages),
+		AllPerDay:             env.Number("SMS_PER_DAY_FOR_ALL", 2000, 1, 10000),
+		CallingCodes:          env.List("SMS_CALLING_CODES"),
 		AllowUnverifiedPhones: env.Flag("SMS_TO_UNVERIFIED_PHONES"),
 	}
 	if env.Flag("SMS_AFTER_FIRST_FACTOR") {
