@@ -37,6 +37,8 @@ func rabbitmq(t *testing.T) {
 		output(t, control)
 	}
 
+	t.Setenv("RABBITMQ_VIEWER_PASSWORD", "viewer")
+	t.Setenv("RABBITMQ_ADMINISTRATOR_PASSWORD", "administrator")
 	d := deploy(t, r.caddyfile(), "localhost:15672", "localhost:"+management)
 	d.member(anna, "admins")
 	b := d.browse()

@@ -29,6 +29,7 @@ func tomcat(t *testing.T) {
 	server := start(t, command)
 	answers(t, direct, "http://127.0.0.1:"+port+"/", server)
 
+	t.Setenv("TOMCAT_PASSWORD", "tomcat")
 	d := deploy(t, r.caddyfile(), "localhost:8080", "localhost:"+port)
 	d.member(anna, "admins")
 	b := d.browse()
