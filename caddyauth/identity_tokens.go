@@ -57,6 +57,9 @@ func (rt *realm) identify(ctx context.Context, t session.Tokens) (_ session.Iden
 	ctx, end := probe{&rt.metrics, backendKeys}.call(ctx, "Verify")
 	defer func() { end(err) }()
 	id, err := rt.verifier.Verify(ctx, t.ID, token.ID)
+	if errors.Is(err, token.ErrIssuer) {
+		rt.logger.Error("the user pool's tokens name another issuer; set the option issuer of the user pool", zap.Error(err))
+	}
 	if err != nil {
 		return session.Identity{}, fmt.Errorf("verifying the ID token: %w", err)
 	}

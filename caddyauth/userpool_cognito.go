@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -31,6 +32,10 @@ type CognitoUserPool struct {
 	// Base URL to use instead of AWS's, for tests and private endpoints. Default: AWS's own.
 	Endpoint string `json:"endpoint,omitempty"`
 
+	// The "iss" of the pool's tokens, for pools other than Cognito's own, such as `caddy passwordless pool`. Default: that of Amazon
+	// Cognito, https://cognito-idp.<region>.amazonaws.com/<user pool ID>.
+	Issuer string `json:"issuer,omitempty"`
+
 	// States that the pool's PreSignUp trigger enforces the same sign-up policy. A public client (one without secret) lets
 	// anyone call SignUp around the portal, so a policy other than `open` needs either a client secret or this. Default: false.
 	PreSignUpEnforced bool `json:"pre_sign_up_enforced,omitempty"`
@@ -50,6 +55,7 @@ func (c *CognitoUserPool) Provision(ctx caddy.Context) error {
 	repl := caddy.NewReplacer()
 	for name, field := range map[string]*string{
 		"user pool id": &c.UserPoolID, "client_id": &c.ClientID, "client_secret": &c.ClientSecret, "endpoint": &c.Endpoint,
+		"issuer": &c.Issuer,
 	} {
 		value, err := repl.ReplaceOrErr(*field, true, true)
 		if err != nil {
@@ -62,6 +68,9 @@ func (c *CognitoUserPool) Provision(ctx caddy.Context) error {
 	}
 	if c.ClientID == "" {
 		return errors.New("user_pool cognito: client_id is missing")
+	}
+	if u, err := url.Parse(c.Issuer); c.Issuer != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Fragment != "") {
+		return fmt.Errorf("user_pool cognito: issuer %q is not a URL: write the \"issuer\" of the pool's .well-known/openid-configuration", c.Issuer)
 	}
 	if _, err := userpool.New(c.clientConfig()); err != nil {
 		return fmt.Errorf("user_pool cognito: %w", err)
@@ -80,6 +89,7 @@ func (c *CognitoUserPool) clientConfig() userpool.Config {
 		ClientID:     c.ClientID,
 		ClientSecret: c.ClientSecret,
 		Endpoint:     c.Endpoint,
+		Issuer:       c.Issuer,
 	}
 }
 
@@ -109,6 +119,7 @@ func (c *CognitoUserPool) EnforcesSignUp() bool { return c.ClientSecret != "" ||
 //		client_id     <id>
 //		client_secret <secret>
 //		endpoint      <url>
+//		issuer        <url>
 //		pre_sign_up_enforced
 //		notify        <Lambda function> {
 //			region   <region>
@@ -133,6 +144,8 @@ func (c *CognitoUserPool) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			target = &c.ClientSecret
 		case "endpoint":
 			target = &c.Endpoint
+		case "issuer":
+			target = &c.Issuer
 		case "pre_sign_up_enforced":
 			c.PreSignUpEnforced = true
 		case "notify":
@@ -142,7 +155,7 @@ func (c *CognitoUserPool) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 			continue
 		default:
-			return d.Errf("unknown option %q for user_pool cognito: use client_id, client_secret, endpoint, pre_sign_up_enforced or notify", option)
+			return d.Errf("unknown option %q for user_pool cognito: use client_id, client_secret, endpoint, issuer, pre_sign_up_enforced or notify", option)
 		}
 		if target != nil && !d.AllArgs(target) {
 			return d.Errf("%s takes one value", option)

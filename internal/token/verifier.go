@@ -20,10 +20,12 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jws"
 )
 
-// Errors of this package. Their texts quote nothing of a token.
+// Errors of this package. Their texts quote nothing of a token but, for a log, an issuer that does not match.
 var (
 	// ErrInvalid says that a token is malformed, forged, or for somebody else.
 	ErrInvalid = errors.New("invalid token")
+	// ErrIssuer says that a token is from another issuer. It is an ErrInvalid too, and names both issuers.
+	ErrIssuer = fmt.Errorf("%w: another issuer", ErrInvalid)
 	// ErrExpired says that a token is genuine but its time is over. It is an ErrInvalid too.
 	ErrExpired = fmt.Errorf("%w: it has expired", ErrInvalid)
 	// ErrNotYet says that a token is genuine but its time has not come: clocks differ. It is an ErrInvalid too.
@@ -149,7 +151,7 @@ func (v *Verifier) checkClient(c Claims, also []string) error {
 
 func (v *Verifier) checkParties(c Claims, use Use, also []string) error {
 	if c.issuer != v.issuer {
-		return fmt.Errorf("%w: it is from another issuer", ErrInvalid)
+		return fmt.Errorf("%w: it is from %.200q, this configuration expects %q", ErrIssuer, c.issuer, v.issuer)
 	}
 	if use != ID && use != Access || c.Use != use {
 		return fmt.Errorf("%w: it is not an %s token", ErrInvalid, use)
