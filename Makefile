@@ -38,6 +38,15 @@ test: test-tools build ## run all tests, race detector and real browser included
 	cd bench && $(RACE) ./...
 	cd e2e && $(RACE) -parallel 3 -timeout 15m ./...
 
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME, 10s, each
+	@.ci/fuzz
+
+.PHONY: mutants
+mutants: ## change the security packages in one place after another and list what no test notices; takes hours, or PACKAGES=./internal/token
+	go run ./internal/mutants $(or $(PACKAGES),./internal/challenge ./internal/token ./internal/session ./passkey ./triggers/verify)
+	$(if $(PACKAGES),,go run ./internal/mutants -files '^(guard|portal)' ./caddyauth)
+
 .PHONY: test-traefik
 test-traefik: test-tools build ## build the whole of Traefik, which takes minutes the first time, and test forward auth behind it
 	cd e2e && go run ./traefik
