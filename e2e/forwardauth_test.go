@@ -240,6 +240,18 @@ func storyBehind(t *testing.T, d *deployment) {
 		t.Errorf("the application is told another path: %s", reached)
 	}
 
+	// Large requests get answers that the proxy takes, and the application's own addresses below /auth/ are its own.
+	status := ask[string](b, `(async () => {
+		for (let i = 0; i < 2; i++) document.cookie = 'large' + i + '=' + 'z'.repeat(3000) + '; path=/';
+		const cookies = (await fetch('/')).status, link = (await fetch('/reports?x=' + 'y'.repeat(1500))).status;
+		for (let i = 0; i < 2; i++) document.cookie = 'large' + i + '=; path=/; max-age=0';
+		const token = await fetch('/auth/token', { method: 'POST' });
+		return [cookies, link, token.headers.get('Content-Type')?.includes('json') ? token.status : 'the application'].join(' ');
+	})()`)
+	if status != "200 200 the application" {
+		t.Errorf("large cookies, a long link and POST /auth/token: %s", status)
+	}
+
 	// Signing out ends it.
 	d.signOut(b)
 	b.open(d.app + "/")
