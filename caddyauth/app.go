@@ -34,7 +34,7 @@ type App struct {
 	Realms map[string]*Realm `json:"realms,omitempty"`
 
 	ctx    caddy.Context
-	seen   seen
+	sites  sync.Once // of checkSites
 	mu     sync.RWMutex
 	opened map[string]*realm
 	closed bool
@@ -91,7 +91,6 @@ func (a *App) Start() error {
 			return fmt.Errorf("passwordless: realm %q: %w", name, err)
 		}
 	}
-	a.warnOfUnservedPortals(a.ctx.Logger())
 	return nil
 }
 

@@ -122,6 +122,7 @@ func (g *Guard) Provision(ctx caddy.Context) error {
 	if err := g.bind(app, app.Realms[g.realmName()]); err != nil {
 		return fmt.Errorf("passwordless_guard: %w", err)
 	}
+	app.checkSites(g.http)
 	return nil
 }
 
@@ -180,7 +181,6 @@ func (g *Guard) bind(app *App, config *Realm) error {
 	}
 	g.app, g.family, g.visitID = app, family.(*guardFamily), guardVar(g.realmName())
 	g.family.join(g, g.http)
-	app.seen.guard(g.realmName())
 	return nil
 }
 

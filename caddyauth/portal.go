@@ -52,7 +52,11 @@ func (p *Portal) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("passwordless_portal: %w", err)
 	}
-	return p.bind(app)
+	if err := p.bind(app); err != nil {
+		return err
+	}
+	app.checkSites(httpApp(ctx))
+	return nil
 }
 
 // bind checks the options and joins the realm's limits.
@@ -73,7 +77,6 @@ func (p *Portal) bind(app *App) error {
 		return fmt.Errorf("passwordless_portal: %w", err)
 	}
 	p.app, p.limits = app, limits
-	app.seen.portal(p.realmName())
 	return nil
 }
 

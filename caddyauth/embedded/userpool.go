@@ -220,6 +220,9 @@ func (p *UserPool) provisionInbox() error {
 		if p.InboxPublic || len(p.InboxHosts) > 0 {
 			return errors.New("inbox_public and inbox_host do nothing without inbox; write inbox localhost:8025")
 		}
+		if p.SMTP == nil {
+			p.logger.Warn("sign-in links and codes go to an inbox that cannot be opened: add inbox localhost:8025 for development, or smtp for a mail server")
+		}
 		return nil
 	}
 	address, err := caddy.ParseNetworkAddress(p.Inbox)
