@@ -168,7 +168,7 @@ func (v *portalVisit) postSignOut() error {
 		v.audit(happenedSignOut, "", whoIs(s)...)
 	}
 	v.rt.sessionCookie.Clear(v.w)
-	return v.signedOut(back)
+	return v.leave(back, s)
 }
 
 // signedOut leads to the last page, with a sealed note of where to sign in again.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -51,6 +52,8 @@ func (v *visit) refuse(w http.ResponseWriter, r *http.Request, why refusal) erro
 		v.allowScript(h, r)
 	}
 	switch {
+	case why.status == http.StatusUnauthorized && isFrame(r) && !why.client && v.bearer == "":
+		return v.framed(w, r, why)
 	case why.reason == "body_too_large" && isFormNavigation(r):
 		return v.formTooLarge(w, r)
 	case why.demand != nil && !isGRPC(r.Header):
@@ -168,6 +171,15 @@ func (v *visit) refusePage(w http.ResponseWriter, r *http.Request, why refusal) 
 
 // guardPage renders a page under a strict policy. A page that cannot be rendered is plain text.
 func (rt *realm) guardPage(w http.ResponseWriter, r *http.Request, status int, page templates.Page) error {
+	w.Header().Set("X-Frame-Options", "DENY")
+	policy := guardPolicy
+	if _, ok := page.(templates.SendAgainPage); ok {
+		policy = sendAgainPolicy
+	}
+	return rt.guardPageWith(w, r, status, policy, page)
+}
+
+func (rt *realm) guardPageWith(w http.ResponseWriter, r *http.Request, status int, policy string, page templates.Page) error {
 	var body bytes.Buffer
 	if err := rt.pages.Render(&body, r.Header.Get("Accept-Language"), page); err != nil {
 		rt.logger.Error("rendering a page", zap.Error(err))
@@ -177,18 +189,23 @@ func (rt *realm) guardPage(w http.ResponseWriter, r *http.Request, status int, p
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", guardPolicy)
-	if _, ok := page.(templates.SendAgainPage); ok {
-		h.Set("Content-Security-Policy", sendAgainPolicy)
-	}
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(status)
 	_, err := body.WriteTo(w)
 	return err
+}
+
+// framed answers a frame, which a person sees: a page whose link opens the address at the top level, where signing in and stepping up
+// work. The page does nothing else, so it may be shown in any frame.
+func (v *visit) framed(w http.ResponseWriter, r *http.Request, why refusal) error {
+	v.challenge(w.Header(), why)
+	return v.rt.guardPageWith(w, r, why.status, strings.Replace(guardPolicy, "frame-ancestors 'none'", "frame-ancestors *", 1), templates.ErrorPage{
+		Status: why.status, Code: "framed", ActionURL: v.rt.returnTarget(r, v.origin), Action: "open", NewTab: true,
+	})
 }
 
 // reference names this request to people and in logs ({http.request.uuid}).

@@ -123,6 +123,8 @@ func (g *Guard) serveEndpoint(w http.ResponseWriter, r *http.Request, rt *realm,
 		serve, methods = rt.serveHandoff, append(methods, http.MethodPost)
 	case below == "sign-out":
 		serve = rt.serveSignOut
+	case below == "signed-out":
+		serve = rt.serveSignedOut
 	case below == "send-again":
 		serve = g.serveSendAgain
 	case strings.HasPrefix(below, "assets/"):

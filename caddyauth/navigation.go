@@ -26,6 +26,19 @@ func isNavigation(r *http.Request) bool {
 	return acceptsHTML(h["Accept"])
 }
 
+// isFrame reports whether a browser shows the answer inside another page.
+func isFrame(r *http.Request) bool {
+	mode, dest := r.Header["Sec-Fetch-Mode"], r.Header["Sec-Fetch-Dest"]
+	if len(mode) != 1 || mode[0] != "navigate" || len(dest) != 1 || r.Method == http.MethodHead {
+		return false
+	}
+	switch dest[0] {
+	case "iframe", "frame", "object", "embed":
+		return !isPrefetch(r.Header)
+	}
+	return false
+}
+
 // isPrefetch reports whether the browser fetches ahead of the person: following it into a sign-in would start one for nothing.
 func isPrefetch(h http.Header) bool {
 	for _, name := range [...]string{"Sec-Purpose", "Purpose", "X-Moz"} {

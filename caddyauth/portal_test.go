@@ -172,10 +172,7 @@ func TestSignOutDeniesTheSession(t *testing.T) {
 		t.Fatal("opening the page signed out")
 	}
 	w := b.submit("/auth/sign-out", "return", appOrigin+"/private?x=1")
-	if w.Code != http.StatusSeeOther || !strings.HasPrefix(w.Header().Get("Location"), "/auth/signed-out?flow=") {
-		t.Fatalf("got %d to %q", w.Code, w.Header().Get("Location"))
-	}
-	if page := b.get(w.Header().Get("Location")); !strings.Contains(page.Body.String(), `href="`+appOrigin+`/"`) {
+	if page := b.get(b.lastPage(w)); !strings.Contains(page.Body.String(), `href="`+appOrigin+`/"`) {
 		t.Errorf("no way back in: %s", page.Body)
 	}
 	if _, err := p.rt.sessions.Open(stolen, p.rt.portal.Host); err == nil {

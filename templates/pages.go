@@ -143,6 +143,7 @@ type PassOnPage struct {
 	Next        string // where to; for a handoff with a one-time code
 	Handoff     bool   // Next is of no use without script
 	OwnFragment bool   // Next brings the fragment of the address asked for; that of this page is another's
+	SignedOut   bool   // after a sign-out, on to the last page
 }
 
 // HandoffPage takes the one-time code from the address's fragment and posts it to the same address as the form field "code". The

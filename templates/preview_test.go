@@ -56,6 +56,7 @@ func samples() map[string]Page {
 		"handoff":        HandoffPage{},
 		"send-again":     SendAgainPage{Target: "app.example.com/orders", Action: "/orders?passwordless_kept=x", DiscardURL: "/"},
 		"error":          ErrorPage{Status: 429, Code: "too_many", Reference: "0190a7c2-55f1", RetryAfter: 150, ActionURL: "/auth/"},
+		"framed":         ErrorPage{Status: 401, Code: "framed", ActionURL: "https://app.example.com/reports", Action: "open", NewTab: true},
 		"form-unsent":    ErrorPage{Status: 401, Code: "form_unsent", Reference: "0190a7c2-55f1", ActionURL: "/auth/sign-in", Action: "sign_in", NewTab: true},
 		"error-unknown":  ErrorPage{Status: 500, Code: "no such code"},
 		"forbidden":      ForbiddenPage{Email: "ada@example.com", SignOutURL: "/auth/sign-out", Reference: "0190a7c2-55f1"},
