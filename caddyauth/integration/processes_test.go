@@ -60,7 +60,7 @@ func newNodes(t *testing.T) *nodes {
 // newNodesOf starts a Caddy on each address with a Caddyfile, in which the words in capitals are replaced.
 func newNodesOf(t *testing.T, file string, application http.HandlerFunc, addresses ...string) *nodes {
 	t.Helper()
-	n := &nodes{t: t, port: freePort(t), kill: make(map[string]func())}
+	n := &nodes{t: t, port: freePort(t)}
 	n.portal, n.app = "http://localhost:"+n.port, "http://app.localhost:"+n.port
 	pool, err := localpool.Open(localpool.Config{
 		Path: filepath.Join(t.TempDir(), "pool.db"), Region: "eu-west-1", UserPoolID: "eu-west-1_Ab12Cd34E", PublicURL: "https://cognito-idp.eu-west-1.amazonaws.com",
@@ -182,6 +182,9 @@ func (n *nodes) start(address, caddyfile string) {
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
 	killed := false
+	if n.kill == nil {
+		n.kill = make(map[string]func())
+	}
 	n.kill[address] = func() {
 		killed = true
 		if err := command.Process.Kill(); err != nil {
