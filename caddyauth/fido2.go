@@ -31,6 +31,8 @@ const (
 
 	maxFriendlyName = 256 // characters
 	notifyTimeout   = 5 * time.Second
+	// formatJSON asks for creation options whose user ID is base64url, as the WebAuthn standard has it.
+	formatJSON = "json"
 	// isoMilliseconds is how times are written (JavaScript's toISOString).
 	isoMilliseconds = "2006-01-02T15:04:05.000Z"
 )
@@ -146,13 +148,20 @@ func (v *portalVisit) startPasskey(c fido2Caller) error {
 	if err := v.authorise(c, code, proof{Purpose: proofAdd}); err != nil {
 		return err
 	}
-	rpID := v.r.URL.Query().Get("rpId")
+	query := v.r.URL.Query()
+	rpID, format := query.Get("rpId"), query.Get("format")
 	if err := v.checkRelyingParty(rpID); err != nil {
 		return err
+	}
+	if format != "" && format != formatJSON {
+		return badRequest("Unrecognized format", nil)
 	}
 	options, err := v.rt.ceremonies.StartRegistration(v.r.Context(), c.user(), rpID)
 	if err != nil {
 		return ceremonyFailure(err)
+	}
+	if format == formatJSON {
+		options = options.StandardJSON()
 	}
 	return v.json(http.StatusOK, options)
 }

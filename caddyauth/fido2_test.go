@@ -3,6 +3,7 @@ package caddyauth
 import (
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,30 @@ func (p *portalTest) wantMessage(w *httptest.ResponseRecorder, status int, messa
 	}
 	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Content-Type") != "application/json" {
 		p.Errorf("headers %v", w.Header())
+	}
+}
+
+// Libraries that follow the standard decode user.id as base64url; existing clients encode it as UTF-8. Both come to the same user handle.
+func TestFIDO2OptionsAsStandardJSON(t *testing.T) {
+	p := newPortal(t, shareWithSPA)
+	b := p.browser()
+	id := p.tokens(poolUser{annaSub, anna}, p.clock.Now()).ID
+	start := func(query string) *httptest.ResponseRecorder {
+		return b.fromSPA(http.MethodPost, "register-authenticator/start?rpId=auth.example.com"+query, "", id)
+	}
+	var plain, standard passkey.CreationOptions
+	p.decode(start(""), http.StatusOK, &plain)
+	p.decode(start("&format=json"), http.StatusOK, &standard)
+	handle, err := challenge.DecodeBase64(standard.User.ID)
+	if err != nil || string(handle) != plain.User.ID || plain.User.ID != annaSub {
+		t.Errorf("user handle %q of %q, want %q: %v", handle, standard.User.ID, plain.User.ID, err)
+	}
+	standard.User.ID, standard.Challenge = plain.User.ID, plain.Challenge
+	if !reflect.DeepEqual(standard, plain) {
+		t.Errorf("the rest differs: %+v, %+v", standard, plain)
+	}
+	for _, unknown := range []string{"JSON", "cbor", "json%20", "json,plain"} {
+		p.wantMessage(start("&format="+unknown), http.StatusBadRequest, "Unrecognized format")
 	}
 }
 

@@ -238,6 +238,29 @@ func TestClientOfTheTypeScriptSample(t *testing.T) {
 	fails(b, "usePasskey("+quote(anna)+")", "NotAuthorizedException")
 }
 
+// A front end that lets the browser read the options asks for standard JSON; its passkey signs in without a name. Without format=json the browser
+// decodes the user handle to other bytes, which the documentation warns of.
+func TestPasskeyFromStandardCreationJSON(t *testing.T) {
+	t.Parallel()
+	const dora = "dora@example.com"
+	a := deployApplication(t, "")
+	b := browse(t)
+	authenticator := attach(b)
+	me := a.signUp(b, dora)
+	fails(b, `addPasskeyByStandardJSON("Laptop", "&format=cbor")`, "Unrecognized format")
+	if added := works(b, `addPasskeyByStandardJSON("Laptop", "&format=json")`); added.Name != "Laptop" {
+		t.Errorf("registered %+v", added)
+	}
+	if held := authenticator.passkeys(); len(held) != 1 {
+		t.Fatalf("the authenticator holds %d passkeys", len(held))
+	}
+	works(b, "signOut()")
+	a.open(b, a.origin)
+	if again := works(b, "usePasskey()"); again.Email != dora || again.Token == me.Token {
+		t.Errorf("without a name: %+v", again)
+	}
+}
+
 // The link works in another browser, once, and its second use is told as such.
 func TestLinkOfTheTypeScriptSampleInAnotherBrowser(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,13 @@ type CreationOptions struct {
 	Extensions             Extensions             `json:"extensions"`
 }
 
+// StandardJSON is o as PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3, section 5.1.9): User.ID is base64url too, for
+// parseCreationOptionsFromJSON and libraries that expect it.
+func (o CreationOptions) StandardJSON() CreationOptions {
+	o.User.ID = challenge.EncodeBase64([]byte(o.User.ID))
+	return o
+}
+
 // OptionsRelyingParty names the relying party to the authenticator.
 type OptionsRelyingParty struct {
 	Name string `json:"name"`

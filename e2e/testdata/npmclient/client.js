@@ -44,6 +44,32 @@ const who = async (tokens) => {
 const tokensCb = (tokens) => storeTokens(tokens);
 const signedIn = async ({ signedIn }) => who(await signedIn);
 
+/** Registers a passkey as a front end without this client does: with the browser's own reading of the options. */
+const addPasskeyByStandardJSON = async (friendlyName, query) => {
+  const { fido2 } = window.configuration;
+  const { idToken } = await retrieveTokens();
+  const call = async (path, body) => {
+    const answer = await fetch(fido2.baseUrl + path, {
+      method: "POST",
+      headers: { Authorization: "Bearer " + idToken, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const content = await answer.json();
+    if (!answer.ok) throw new Error(content.message);
+    return content;
+  };
+  const options = await call(`register-authenticator/start?rpId=${fido2.rp.id}${query}`, {});
+  const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+  const { response } = (await navigator.credentials.create({ publicKey })).toJSON();
+  const added = await call("register-authenticator/complete", {
+    attestationObjectB64: response.attestationObject,
+    clientDataJSON_B64: response.clientDataJSON,
+    transports: response.transports,
+    friendlyName,
+  });
+  return { name: added.friendlyName, id: added.credentialId };
+};
+
 let smsAsked, smsCode;
 
 window.passwordless = {
@@ -52,6 +78,7 @@ window.passwordless = {
   useLink: () => told(signedIn(signInWithLink({ tokensCb }))),
   me: () => told(getUser({}).then((user) => ({ email: user.UserAttributes?.find((a) => a.Name === "email")?.Value, failed: user.__type }))),
   addPasskey: (friendlyName) => told(fido2CreateCredential({ friendlyName }).then((p) => ({ name: p.friendlyName, id: p.credentialId }))),
+  addPasskeyByStandardJSON: (friendlyName, query) => told(addPasskeyByStandardJSON(friendlyName, query)),
   passkeys: () => told(fido2ListCredentials().then((list) => ({ names: list.authenticators.map((a) => a.friendlyName) }))),
   renamePasskey: (credentialId, friendlyName) => told(fido2UpdateCredential({ credentialId, friendlyName }).then(() => ({}))),
   deletePasskey: (credentialId) => told(fido2DeleteCredential({ credentialId }).then(() => ({}))),
