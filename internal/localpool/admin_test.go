@@ -243,8 +243,8 @@ func TestForgedSignatures(t *testing.T) {
 		"bearer":                {change: func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, want: "MissingAuthenticationTokenException"},
 		"unknown key":           {sign: func(s *signing) { s.id = "somebody" }, want: "UnrecognizedClientException"},
 		"wrong secret":          {sign: func(s *signing) { s.secret += "x" }, want: "InvalidSignatureException"},
-		"another service":       {sign: func(s *signing) { s.service = "s3" }, want: "InvalidSignatureException"},
-		"another region":        {sign: func(s *signing) { s.region = "eu-west-1" }, want: "InvalidSignatureException"},
+		"another service":       {sign: func(s *signing) { s.service = "s3" }, want: "scoped to a valid service, not 's3': sign for 'cognito-idp'"},
+		"another region":        {sign: func(s *signing) { s.region = "eu-west-1" }, want: "scoped to a valid region, not 'eu-west-1': sign for 'local'"},
 		"of an hour ago":        {sign: func(s *signing) { s.at = s.at.Add(-time.Hour) }, want: "Signature expired"},
 		"of the future":         {sign: func(s *signing) { s.at = s.at.Add(time.Hour) }, want: "Signature expired"},
 		"for another operation": {change: func(r *http.Request) { r.Header.Set("X-Amz-Target", targetPrefix+"AdminDeleteUser") }, want: "InvalidSignatureException"},
@@ -261,6 +261,12 @@ func TestForgedSignatures(t *testing.T) {
 		"host left out": {change: func(r *http.Request) {
 			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "host;", "", 1))
 		}, want: "InvalidSignatureException"},
+		"temporary credentials": {change: func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "token") }, want: "Unset AWS_SESSION_TOKEN"},
+		"empty session token":   {change: func(r *http.Request) { r.Header["X-Amz-Security-Token"] = []string{""} }, want: "Unset AWS_SESSION_TOKEN"},
+		"unsigned, with a session token": {change: func(r *http.Request) {
+			r.Header.Del("Authorization")
+			r.Header.Set("X-Amz-Security-Token", "token")
+		}, want: "MissingAuthenticationTokenException"},
 		"signed header twice": {change: func(r *http.Request) { r.Header.Add("X-Amz-Target", targetPrefix+"AdminDeleteUser") }, want: "InvalidSignatureException"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -114,14 +114,18 @@ func (p *Pool) listUsers(_ context.Context, in listUsersInput) (*listUsersOutput
 	if err != nil {
 		return nil, err
 	}
+	after, err := p.pageStart("users", in.PaginationToken)
+	if err != nil {
+		return nil, err
+	}
 	out := &listUsersOutput{Users: []listedUser{}}
 	err = p.db.view(func(tx *bbolt.Tx) error {
-		list, more, err := usersFrom(tx, in.PaginationToken, limit, match, s.Now())
+		list, more, err := usersFrom(tx, after, limit, match, s.Now())
 		for _, u := range list {
 			out.Users = append(out.Users, only(listed(u), in.AttributesToGet))
 		}
 		if more {
-			out.PaginationToken = list[len(list)-1].Username
+			out.PaginationToken = p.pageToken("users", list[len(list)-1].Username)
 		}
 		return err
 	})

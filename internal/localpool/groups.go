@@ -171,16 +171,20 @@ func (p *Pool) listGroups(_ context.Context, in groupInput) (*groupsOutput, erro
 	if err != nil {
 		return nil, err
 	}
+	after, err := p.pageStart("groups", in.NextToken)
+	if err != nil {
+		return nil, err
+	}
 	out := &groupsOutput{Groups: []groupOutput{}}
 	err = p.db.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket([]byte(bucketMeta)).Cursor()
 		prefix := []byte(groupPrefix)
-		for k, _ := c.Seek(groupKey(in.NextToken)); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
-			if in.NextToken != "" && bytes.Equal(k, groupKey(in.NextToken)) {
+		for k, _ := c.Seek(groupKey(after)); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+			if after != "" && bytes.Equal(k, groupKey(after)) {
 				continue
 			}
 			if len(out.Groups) == limit {
-				out.NextToken = out.Groups[limit-1].GroupName
+				out.NextToken = p.pageToken("groups", out.Groups[limit-1].GroupName)
 				return nil
 			}
 			var g group
@@ -204,14 +208,19 @@ func (p *Pool) listUsersInGroup(_ context.Context, in groupInput) (*groupUsersOu
 	if err != nil {
 		return nil, err
 	}
+	list := "group\x00" + in.GroupName
+	after, err := p.pageStart(list, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
 	out := &groupUsersOutput{Users: []listedUser{}}
 	err = p.db.view(func(tx *bbolt.Tx) error {
-		members, more, err := usersFrom(tx, in.NextToken, limit, func(u user) bool { return slices.Contains(u.Groups, in.GroupName) }, s.Now())
+		members, more, err := usersFrom(tx, after, limit, func(u user) bool { return slices.Contains(u.Groups, in.GroupName) }, s.Now())
 		for _, u := range members {
 			out.Users = append(out.Users, listed(u))
 		}
 		if more {
-			out.NextToken = members[len(members)-1].Username
+			out.NextToken = p.pageToken(list, members[len(members)-1].Username)
 		}
 		return err
 	})

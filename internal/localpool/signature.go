@@ -26,9 +26,18 @@ var (
 	errUnsigned         = &failure{Type: "MissingAuthenticationTokenException", Message: "Missing Authentication Token", status: http.StatusForbidden}
 	errUnknownKey       = &failure{Type: "UnrecognizedClientException", Message: "The security token included in the request is invalid.", status: http.StatusForbidden}
 	errSignature        = &failure{Type: "InvalidSignatureException", Message: "The request signature we calculated does not match the signature you provided.", status: http.StatusForbidden}
+	errTemporary        = &failure{Type: "UnrecognizedClientException", Message: "The security token included in the request is invalid: this user pool takes no temporary credentials. Unset AWS_SESSION_TOKEN and sign with the key of --admin-key or admin_key.", status: http.StatusForbidden}
 	errSignatureExpired = &failure{Type: "InvalidSignatureException", Message: "Signature expired or not yet current: the clocks are more than five minutes apart.", status: http.StatusForbidden}
 	errNoAdmin          = &failure{Type: "AccessDeniedException", Message: "This user pool has no key for administrators: give it one by --admin-key or admin_key.", status: http.StatusForbidden}
 )
+
+// errScope is what AWS answers to credentials of another region or service, with the right one.
+func errScope(kind, given, wanted string) error {
+	return &failure{
+		Type:    "InvalidSignatureException",
+		Message: "Credential should be scoped to a valid " + kind + ", not '" + given + "': sign for '" + wanted + "'.", status: http.StatusForbidden,
+	}
+}
 
 // authorization is the header of Signature Version 4.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
@@ -45,8 +54,11 @@ func (s *settings) checkSignature(r *http.Request, body []byte) error {
 		return errUnsigned
 	}
 	m := authorization.FindStringSubmatch(headers[0])
-	if m == nil || r.URL.RawQuery != "" || r.URL.Path != "/" || r.Header.Get("X-Amz-Security-Token") != "" {
+	if m == nil || r.URL.RawQuery != "" || r.URL.Path != "/" {
 		return errUnsigned
+	}
+	if len(r.Header.Values("X-Amz-Security-Token")) > 0 {
+		return errTemporary
 	}
 	key, date, region, service, signed := m[1], m[2], m[3], m[4], strings.Split(m[5], ";")
 	for _, needed := range []string{"host", "x-amz-date", "x-amz-target"} {
@@ -58,8 +70,14 @@ func (s *settings) checkSignature(r *http.Request, body []byte) error {
 	if !known || secret == "" {
 		return errUnknownKey
 	}
+	if service != signingService {
+		return errScope("service", service, signingService)
+	}
+	if region != s.Region {
+		return errScope("region", region, s.Region)
+	}
 	at, err := time.Parse(signingTime, r.Header.Get("X-Amz-Date"))
-	if err != nil || !strings.HasPrefix(r.Header.Get("X-Amz-Date"), date) || region != s.Region || service != signingService {
+	if err != nil || !strings.HasPrefix(r.Header.Get("X-Amz-Date"), date) {
 		return errSignature
 	}
 	if skew := s.Now().Sub(at); skew > signatureSkew || skew < -signatureSkew {
