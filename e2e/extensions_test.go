@@ -25,6 +25,7 @@ const extension = `window.made = [];
 
 // What extensions were seen to do, or may: the passkey is stored, and signs in, all the same.
 func TestPasskeysBehindExtensions(t *testing.T) {
+	t.Parallel()
 	for name, spoil := range map[string]string{
 		"objects without prototype": `const spoil = (c, names) => ({ id: c.id, rawId: c.rawId, type: c.type, response: Object.assign(Object.create(null), members(c, names, (b) => b)) });`,
 		"no toJSON, no getTransports": `delete PublicKeyCredential.prototype.toJSON; delete AuthenticatorAttestationResponse.prototype.getTransports;
@@ -64,6 +65,7 @@ func TestPasskeysBehindExtensions(t *testing.T) {
 
 // An answer that cannot be read is told as such, and the password manager forgets the passkey that nobody registered.
 func TestUnreadablePasskeyIsForgotten(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ spoil, signal string }{
 		"no response":                {`const spoil = (c) => ({ id: c.id, rawId: c.rawId });`, "signalUnknownCredential"},
 		"a response without members": {`const spoil = (c) => ({ id: c.id, rawId: {}, response: {} });`, "signalUnknownCredential"},
@@ -114,6 +116,7 @@ func dataKey(code string) string {
 
 // A password manager that holds the aborted autofill request for a moment makes the browser refuse the button's request.
 func TestPasskeyButtonWhileAutofillLetsGo(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.script(extension + `const spoil = (c) => c;

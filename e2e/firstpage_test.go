@@ -14,25 +14,26 @@ import (
 func deployAway(t *testing.T) (d *deployment, wiki string) {
 	t.Helper()
 	wiki = "http://wiki.localhost:" + freePort(t)
-	d = deploy(t,
+	d = deployFilled(t, map[string]string{"WIKI": wiki},
 		"\tpasswordless_guard\n", `	route /away* {
 		passwordless_guard
-		redir `+wiki+`/welcome
+		redir WIKI/welcome
 	}
 	route /pay* {
 		passwordless_guard {
 			step_up 10s passkey
 		}
-		redir `+wiki+`/paid 303
+		redir WIKI/paid 303
 	}
 	passwordless_guard
 `,
-		"http://app.localhost:8080 {\n", wiki+" {\n\theader Content-Type text/html\n\trespond \"<h1 id=wiki>Wiki</h1>\"\n}\n\nhttp://app.localhost:8080 {\n")
+		"http://app.localhost:8080 {\n", "WIKI {\n\theader Content-Type text/html\n\trespond \"<h1 id=wiki>Wiki</h1>\"\n}\n\nhttp://app.localhost:8080 {\n")
 	return d, wiki
 }
 
 // The demo's salary page is the first thing that somebody opens: the application asks for a step-up at once.
 func TestSalaryFirst(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.withoutAutofill()
@@ -44,6 +45,7 @@ func TestSalaryFirst(t *testing.T) {
 
 // The first page is one for which the guard asks for a fresh passkey.
 func TestStepUpPageFirst(t *testing.T) {
+	t.Parallel()
 	d, _ := deployAway(t)
 	b := browse(t)
 	b.withoutAutofill()
@@ -56,6 +58,7 @@ func TestStepUpPageFirst(t *testing.T) {
 // The page asked for redirects to an origin that nobody listed, in the browser that asked, in another one, and for somebody who is
 // signed in at the portal already.
 func TestLandingPageOnAnotherOrigin(t *testing.T) {
+	t.Parallel()
 	d, wiki := deployAway(t)
 	b := browse(t)
 	b.withoutAutofill()
@@ -81,6 +84,7 @@ func TestLandingPageOnAnotherOrigin(t *testing.T) {
 
 // A form waits for a step-up and is sent again; the application answers it by leading to another origin.
 func TestFormSentAgainLeadsToAnotherOrigin(t *testing.T) {
+	t.Parallel()
 	d, wiki := deployAway(t)
 	b := browse(t)
 	d.signInWithPasskey(b)
@@ -100,6 +104,7 @@ func TestFormSentAgainLeadsToAnotherOrigin(t *testing.T) {
 // The application's host does not answer the code. After a time there is a button that leads to the page asked for, and still so when
 // somebody has loaded the page again meanwhile.
 func TestHandoffThatHangs(t *testing.T) {
+	t.Parallel()
 	d, folder := deploy(t), album(t)
 	b := browse(t)
 	b.withoutAutofill()

@@ -82,6 +82,7 @@ func caddyFront(t *testing.T, d *deployment, f front) {
 }
 
 func TestCaddyInFront(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, "passwordless_forward_auth traefik {\n		trusted_proxies 127.0.0.1\n	}")
 	caddyFront(t, d, f)
 	storyBehind(t, d)
@@ -90,6 +91,7 @@ func TestCaddyInFront(t *testing.T) {
 
 // Attack: as with nginx, somebody else agrees.
 func TestAttackCaddyInFrontAsksSomebodyElse(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, "passwordless_forward_auth traefik {\n		trusted_proxies 127.0.0.1\n	}")
 	f.ask = agreeing(t)
 	caddyFront(t, d, f)
@@ -174,6 +176,7 @@ func foreignQuestions(t *testing.T, d *deployment) {
 
 // Attack: the site that nginx asks is not the one with passwordless_forward_auth, so that Caddy agrees to everything. nginx misses the marker.
 func TestAttackNginxAsksSomebodyElse(t *testing.T) {
+	t.Parallel()
 	d, f := deployBehind(t, "passwordless_forward_auth nginx {\n		trusted_proxies 127.0.0.1\n	}")
 	f.ask = agreeing(t)
 	nginx(t, d, f)
