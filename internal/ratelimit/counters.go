@@ -52,6 +52,25 @@ type Memory struct {
 	mu     sync.Mutex
 	seed   maphash.Seed
 	tables [standing + 1][scopes]*table
+	last   int64 // newest time, see at
+	ahead  int64
+}
+
+// jitter is how far the times of concurrent calls may be out of order.
+const jitter = int64(time.Second)
+
+// at is now in Unix nanoseconds, on a clock that never goes back: when the computer's clock is set back, the time goes on from where it was. Otherwise
+// buckets would look emptier than they are, or full, and which of the two would depend on how far the clock was set back.
+func (m *Memory) at(now time.Time) int64 {
+	at := now.UnixNano() + m.ahead
+	if at < m.last {
+		if m.last-at > jitter {
+			m.ahead += m.last - at
+		}
+		return m.last
+	}
+	m.last = at
+	return at
 }
 
 // NewMemory returns counters with every bucket full.
@@ -86,7 +105,7 @@ func (m *Memory) find(c Charge) spot {
 }
 
 // backlog is how long the bucket takes to fill up. A cell further ahead than an empty bucket of this rate says nothing any more: the limit has
-// been changed, or the clock set back.
+// been changed.
 func (s spot) backlog(now int64, r Rate) time.Duration {
 	empty := now + int64(r.size())
 	full := empty
@@ -111,14 +130,14 @@ func (s spot) raise(now int64, r Rate) {
 func (m *Memory) Used(now time.Time, c Charge) float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return float64(m.find(c).backlog(now.UnixNano(), c.Rate)) / float64(c.Rate.Every)
+	return float64(m.find(c).backlog(m.at(now), c.Rate)) / float64(c.Rate.Every)
 }
 
 // Take implements [Counters].
 func (m *Memory) Take(now time.Time, charges []Charge) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at := now.UnixNano()
+	at := m.at(now)
 	var wait time.Duration
 	spots := make([]spot, len(charges))
 	for i, c := range charges {

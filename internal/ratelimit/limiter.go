@@ -120,7 +120,7 @@ func (l *Limiter) prefixes(address string) []prefix {
 		return []prefix{{scopeAddress, "unknown", 1}}
 	}
 	addr = addr.Unmap().WithZone("")
-	if slices.ContainsFunc(l.Settings.Trusted, func(p netip.Prefix) bool { return p.Contains(addr) }) {
+	if l.trusts(addr) {
 		return nil
 	}
 	cut := func(bits int) string { return netip.PrefixFrom(addr, bits).Masked().String() }
@@ -128,4 +128,21 @@ func (l *Limiter) prefixes(address string) []prefix {
 		return []prefix{{scopeAddress, cut(32), 1}, {scopeNetwork, cut(24), 8}}
 	}
 	return []prefix{{scopeAddress, cut(64), 1}, {scopeNetwork, cut(56), 8}, {scopeSite, cut(48), 32}}
+}
+
+// Trusts reports whether an address has no limits of its own.
+func (l *Limiter) Trusts(address string) bool {
+	addr, err := netip.ParseAddr(address)
+	return err == nil && l.trusts(addr.Unmap().WithZone(""))
+}
+
+func (l *Limiter) trusts(addr netip.Addr) bool {
+	return slices.ContainsFunc(l.Settings.Trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// Strict is the limiter with the same counts for requests whose address need not be the client's: no network is trusted.
+func (l *Limiter) Strict() *Limiter {
+	strict := *l
+	strict.Settings.Trusted = nil
+	return &strict
 }

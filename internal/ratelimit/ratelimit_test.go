@@ -70,6 +70,40 @@ func TestChangedLimitsAndClocks(t *testing.T) {
 	}
 }
 
+// The clock of the computer is set back an hour. Attackers get no new budget by it, nobody is locked out by what they did before, and
+// tokens go on coming back.
+func TestClockSetBackAnHour(t *testing.T) {
+	l := &Limiter{Defaults(), NewMemory()}
+	for l.Sender(start, Mails, "203.0.113.1") == 0 {
+	}
+	if l.Proven(start, Codes, "anna") > 0 {
+		t.Fatal("anna's code was refused")
+	}
+	later := start.Add(5 * time.Minute) // anna's bucket is full, the attacker's half empty
+	for l.Sender(later, Mails, "203.0.113.1") == 0 {
+	}
+	back := later.Add(-time.Hour)
+	if l.Sender(back, Mails, "203.0.113.1") == 0 {
+		t.Error("the attacker's bucket is full again")
+	}
+	for i := range 12 {
+		if wait := l.Proven(back, Codes, "anna"); wait > 0 {
+			t.Fatalf("anna waits %s for code %d", wait, i)
+		}
+	}
+	if wait := l.Sender(back.Add(10*time.Second), Mails, "203.0.113.1"); wait > 0 {
+		t.Errorf("10 seconds later a token is not back for %s", wait)
+	}
+	// Times of concurrent calls that are a little out of order make the clock no faster.
+	for range 1000 {
+		l.Sender(back.Add(11*time.Second), Mails, "203.0.113.1")
+		l.Sender(back.Add(11*time.Second-time.Millisecond), Mails, "203.0.113.1")
+	}
+	if l.Sender(back.Add(11*time.Second), Mails, "203.0.113.1") == 0 {
+		t.Error("calls out of order give tokens back")
+	}
+}
+
 // Attack: a flood of made-up keys, to push the attacker's own empty bucket out, or to fill those of others.
 func TestMadeUpKeysEraseNothing(t *testing.T) {
 	f := newFlood(t, Defaults())
