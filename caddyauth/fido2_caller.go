@@ -117,7 +117,7 @@ func (v *portalVisit) limitCaller(c fido2Caller) error {
 	if err := v.limited(v.senderWait(ratelimit.Challenges)); err != nil {
 		return err
 	}
-	return v.limited(v.portal.limits.Stranger(v.rt.now(), ratelimit.Challenges, v.address()))
+	return v.limited(v.limiter().Stranger(v.rt.now(), ratelimit.Challenges, v.address()))
 }
 
 func (v *portalVisit) unauthorized(message string, cause error) error {

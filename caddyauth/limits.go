@@ -39,22 +39,46 @@ func leaveLimits(realmName string) error {
 // How long a request has to wait; zero means go on. See [ratelimit.Limiter] for who counts for what: senderWait comes first, after
 // the checks that cost nothing; the others before the user pool or a store is asked.
 
+// limiter is the realm's. Where a proxy is in front that trusted_proxies does not name, every client has the proxy's address, and a trusted
+// network around it would lift the limits of everybody: then no network is trusted.
+func (v *portalVisit) limiter() *ratelimit.Limiter {
+	l := v.portal.limits
+	if !v.forwarded() || fromTrustedProxy(v.r) || !l.Trusts(v.address()) {
+		return l
+	}
+	v.portal.untrusted.Do(func() {
+		v.portal.logger.Warn("limits: a request from a network of trusted_networks was forwarded by a proxy that Caddy does not know, so its address may be that of all "+
+			"clients and is not trusted; name the proxy in trusted_proxies", zap.String("address", v.address()))
+	})
+	return l.Strict()
+}
+
+// forwarded reports whether a proxy says that it forwards the request, or somebody in its place.
+func (v *portalVisit) forwarded() bool {
+	for _, name := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip"} {
+		if len(v.r.Header[name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 func (v *portalVisit) senderWait(act ratelimit.Act) time.Duration {
-	return v.portal.limits.Sender(v.rt.now(), act, v.address())
+	return v.limiter().Sender(v.rt.now(), act, v.address())
 }
 
 // strangerWait counts for an address that somebody typed, and overall.
 func (v *portalVisit) strangerWait(act ratelimit.Act, email string) time.Duration {
-	return v.portal.limits.Stranger(v.rt.now(), act, v.address(), accountBucket(email))
+	return v.limiter().Stranger(v.rt.now(), act, v.address(), accountBucket(email))
 }
 
 // signedInWait counts for a session's person, apart from strangers who name them, and for what else is given.
 func (v *portalVisit) signedInWait(act ratelimit.Act, subject string, also ...string) time.Duration {
-	return v.portal.limits.SignedIn(v.rt.now(), act, v.address(), append(also, "subject "+subject)...)
+	return v.limiter().SignedIn(v.rt.now(), act, v.address(), append(also, "subject "+subject)...)
 }
 
 func (v *portalVisit) provenWait(act ratelimit.Act, account string) time.Duration {
-	return v.portal.limits.Proven(v.rt.now(), act, account)
+	return v.limiter().Proven(v.rt.now(), act, account)
 }
 
 // tooMany is nil for no wait.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/internal/session"
@@ -240,7 +242,7 @@ func TestLimitsSurviveReloads(t *testing.T) {
 	stop(after)
 	defer stop(tighter)
 	if take(tighter) {
-		t.Log("a bucket beyond the new size is full again: it cannot be told from a clock that was set back")
+		t.Log("a bucket beyond the new size is full again: it says nothing about the new limit")
 	}
 	if take(tighter) {
 		t.Error("the tighter limit does not hold")
@@ -259,6 +261,7 @@ func TestLimitOptionsThatCannotWork(t *testing.T) {
 		"limits: reserve: 100% is not between 0% and 90%":    {Reserve: number(100)},
 		`limits: trusted_networks: "office" is not a net`:    {TrustedNetworks: []string{"office"}},
 		"limits: trusted_networks: 0.0.0.0/0 trusts every":   {TrustedNetworks: []string{"0.0.0.0/0"}},
+		"limits: trusted_networks: 0.0.0.0/0 trusts ever":    {TrustedNetworks: []string{"::ffff:0:0/96"}},
 		"limits: trusted_networks: 192.0.2.7/24 has bits be": {TrustedNetworks: []string{"192.0.2.7/24"}},
 	} {
 		if err := (&Realm{Limits: &l}).parseLimits(); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -273,8 +276,8 @@ func TestLimitOptionsThatCannotWork(t *testing.T) {
 			t.Errorf("%s: %+v, %v", act, r.limits.Budgets[act], err)
 		}
 	}
-	r := &Realm{Limits: &Limits{TrustedNetworks: []string{"192.0.2.7", "2001:db8::/48"}, Reserve: number(0)}}
-	if err := r.parseLimits(); err != nil || fmt.Sprint(r.limits.Trusted) != "[192.0.2.7/32 2001:db8::/48]" || r.limits.Reserve != 0 {
+	r := &Realm{Limits: &Limits{TrustedNetworks: []string{"192.0.2.7", "2001:db8::/48", "::ffff:198.51.100.0/120", "::ffff:203.0.113.9"}, Reserve: number(0)}}
+	if err := r.parseLimits(); err != nil || fmt.Sprint(r.limits.Trusted) != "[192.0.2.7/32 2001:db8::/48 198.51.100.0/24 203.0.113.9/32]" || r.limits.Reserve != 0 {
 		t.Errorf("%v %g, %v", r.limits.Trusted, r.limits.Reserve, err)
 	}
 }
@@ -286,6 +289,33 @@ func TestOfficeBehindOneAddress(t *testing.T) {
 		b := p.browser()
 		if w := b.submit("/auth/sign-in", "flow", p.found(b.get("/auth/sign-in"), flowField), "email", fmt.Sprintf("person%d@example.com", i)); w.Code != http.StatusSeeOther {
 			t.Fatalf("person %d: %d", i, w.Code)
+		}
+	}
+}
+
+// The office is a network around the proxy in front, which trusted_proxies does not name: every client comes from the proxy's address. A
+// stranger must not get by that what the office gets; the log says what to mend. With trusted_proxies the office's people are trusted.
+func TestOfficeBehindAnUnknownProxy(t *testing.T) {
+	for _, header := range []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip"} {
+		for _, known := range []bool{false, true} {
+			core, logs := observer.New(zapcore.WarnLevel)
+			p := newPortal(t, func(r *Realm, portal *Portal) {
+				r.Limits = &Limits{TrustedNetworks: []string{"192.0.2.0/24"}}
+				portal.logger = zap.New(core)
+			})
+			b := p.browser()
+			b.proxied = known
+			refused := 0
+			for range 150 {
+				r := posted("/auth/fido2/sign-in-challenge", "application/json", "")
+				r.Header.Set(header, "198.51.100.7")
+				if b.send(r).Code == http.StatusTooManyRequests {
+					refused++
+				}
+			}
+			if known != (refused == 0) || known != (logs.Len() == 0) || logs.Len() > 1 {
+				t.Errorf("%s, a known proxy %t: %d of 150 refused, %d lines logged", header, known, refused, logs.Len())
+			}
 		}
 	}
 }

@@ -145,16 +145,20 @@ func (b *Budget) over(budget *ratelimit.Budget) error {
 	return nil
 }
 
-// parseNetwork reads a network in CIDR notation, or a single address.
+// parseNetwork reads a network in CIDR notation, or a single address. IPv4 within IPv6 is IPv4, as it is in clients' addresses.
 func parseNetwork(s string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(s)
 	if err == nil {
+		if embedded := network.Bits() - 96; network.Addr().Is4In6() && embedded >= 0 {
+			network = netip.PrefixFrom(network.Addr().Unmap(), embedded)
+		}
 		return network, nil
 	}
 	addr, addrErr := netip.ParseAddr(s)
 	if addrErr != nil || addr.Zone() != "" {
 		return netip.Prefix{}, fmt.Errorf("%q is not a network: write 192.0.2.0/24, 2001:db8::/48 or an address", s)
 	}
+	addr = addr.Unmap()
 	return netip.PrefixFrom(addr, addr.BitLen()), nil
 }
 

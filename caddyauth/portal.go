@@ -37,6 +37,8 @@ type Portal struct {
 	logger  *zap.Logger
 	hint    sync.Once
 
+	untrusted sync.Once // says that trusted_proxies is missing
+
 	handoffs handoffQuota
 }
 

@@ -120,6 +120,7 @@ type browser struct {
 	*portalTest
 	cookies map[string]string
 	address string
+	proxied bool // by a proxy that trusted_proxies names
 }
 
 func (p *portalTest) browser() *browser {
@@ -135,6 +136,7 @@ func (b *browser) send(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
 	caddyhttp.SetVar(r.Context(), caddyhttp.ClientIPVarKey, b.address)
+	caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, b.proxied)
 	b.passed = false
 	err := b.portal.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
 		b.passed = true

@@ -189,7 +189,7 @@ func (v *portalVisit) passkeySignIn(ctx context.Context, flow Flow, sealed, raw 
 			return "", err
 		}
 		owner = func(id session.Identity) bool { return challenge.UserHandle(id.Username, id.Subject) == handle }
-	} else if err := tooMany(v.portal.limits.Stranger(v.rt.now(), ratelimit.Passkeys, v.address())); err != nil {
+	} else if err := tooMany(v.limiter().Stranger(v.rt.now(), ratelimit.Passkeys, v.address())); err != nil {
 		return "", err
 	} else if tokens, err = v.answerPasskey(ctx, userpool.Challenge{Session: state.Session, Username: state.Username}, answer); err != nil {
 		return "", v.explainRefusal(ctx, err, answer, state.Challenge)
