@@ -73,9 +73,14 @@ type RealmSettings struct {
 	SignUpMode       string   // "open", "domains", "invitation", "closed"
 	SignUpDomains    []string
 	Product          string // name shown in mails
-	Logger           *zap.Logger
-	Now              func() time.Time
-	Rand             io.Reader
+
+	// SignUpWait counts a sign-up that comes from an address past the portal, by the realm's limits for mails, and returns how long it
+	// has to wait; zero means go on.
+	SignUpWait func(address string) time.Duration
+
+	Logger *zap.Logger
+	Now    func() time.Time
+	Rand   io.Reader
 }
 
 // loadGuests loads the realm's guest modules.

@@ -36,6 +36,24 @@ func leaveLimits(realmName string) error {
 	return err
 }
 
+// openLimits joins the counts of the realm's portal.
+func (rt *realm) openLimits() (err error) {
+	if rt.limits, err = joinLimits(rt.name, rt.config.limits); err != nil {
+		return err
+	}
+	rt.closers = append(rt.closers, func() error { return leaveLimits(rt.name) })
+	return nil
+}
+
+// signUpWait counts a sign-up that comes to the user pool past the portal.
+func (rt *realm) signUpWait(address string) time.Duration {
+	now := rt.now()
+	if wait := rt.limits.Sender(now, ratelimit.Mails, address); wait > 0 {
+		return wait
+	}
+	return rt.limits.Stranger(now, ratelimit.Mails, address)
+}
+
 // How long a request has to wait; zero means go on. See [ratelimit.Limiter] for who counts for what: senderWait comes first, after
 // the checks that cost nothing; the others before the user pool or a store is asked.
 

@@ -88,6 +88,34 @@ func TestForwardedForDoesNotSplitLimits(t *testing.T) {
 	}
 }
 
+// Sign-ups that come to the pool past the portal use up what the portal has for strangers, by address and overall, and leave the reserve.
+func TestSignUpsPastThePortalShareItsLimits(t *testing.T) {
+	p := newPortal(t)
+	p.rt.limits = p.portal.limits
+	for i := range 60 {
+		if wait := p.rt.signUpWait("127.0.0.1"); wait > 0 {
+			t.Fatalf("sign-up %d waits %s", i, wait)
+		}
+	}
+	if p.rt.signUpWait("127.0.0.1") == 0 {
+		t.Error("an address has no limit")
+	}
+	b := p.browser()
+	b.address = "127.0.0.1"
+	if w := b.submit("/auth/sign-in", "flow", p.found(b.get("/auth/sign-in"), flowField), "email", anna); w.Code != http.StatusTooManyRequests {
+		t.Errorf("the portal gives the same address %d", w.Code)
+	}
+	for i := range 2000 {
+		p.rt.signUpWait(fmt.Sprintf("203.%d.%d.1", i>>8, i&255))
+	}
+	if p.rt.signUpWait("198.51.100.1") == 0 {
+		t.Error("there is no overall limit")
+	}
+	if wait := p.portal.limits.SignedIn(p.clock.Now(), ratelimit.Mails, "192.0.2.9", "subject"); wait > 0 {
+		t.Errorf("the reserve is gone for %s", wait)
+	}
+}
+
 // sealedText finds the fields of an answer that differ by chance: everything else must be equal.
 var sealedText = regexp.MustCompile(`[A-Za-z0-9_-]{43,}`)
 

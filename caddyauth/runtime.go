@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-cognito/passwordless/internal/ratelimit"
 	"github.com/caddy-cognito/passwordless/internal/session"
 	"github.com/caddy-cognito/passwordless/internal/token"
 	"github.com/caddy-cognito/passwordless/passkey"
@@ -40,6 +41,7 @@ type realm struct {
 	sessionCookie, nonceCookie, browserCookie, peopleCookie session.Cookie
 	sessionScope                                            string // what session cookies are sealed for; "" for their host
 
+	limits  *ratelimit.Limiter // of what comes past the portal
 	logger  *zap.Logger
 	metrics metrics
 	events  events
@@ -84,6 +86,9 @@ func openRealm(ctx caddy.Context, name string, config *Realm) (_ *realm, err err
 	if rt.pages, err = templates.New(config.pageOptions()); err != nil {
 		return nil, err
 	}
+	if err = rt.openLimits(); err != nil {
+		return nil, err
+	}
 	opened, err := rt.openPool(ctx)
 	if err != nil {
 		return nil, err
@@ -114,6 +119,7 @@ func (rt *realm) settings() RealmSettings {
 		SignUpMode:       rt.config.SignUp.Mode,
 		SignUpDomains:    rt.config.SignUp.Domains,
 		Product:          rt.config.productName(),
+		SignUpWait:       rt.signUpWait,
 		Logger:           rt.logger,
 		Now:              rt.now,
 		Rand:             rt.rand,

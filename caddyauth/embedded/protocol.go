@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -58,7 +59,7 @@ func (p *UserPool) provisionProtocol() error {
 
 // serveProtocol lets other programs on this machine speak to the pool: the AWS CLI, an SDK. It answers to loopback names only, for a foreign page
 // may have pointed its own name here (DNS rebinding).
-func (p *UserPool) serveProtocol(ctx context.Context, pool *localpool.Pool) (stop func() error, err error) {
+func (p *UserPool) serveProtocol(ctx context.Context, pool *localpool.Pool, signUpWait func(address string) time.Duration) (stop func() error, err error) {
 	if p.Protocol == "" {
 		return func() error { return nil }, nil
 	}
@@ -70,7 +71,7 @@ func (p *UserPool) serveProtocol(ctx context.Context, pool *localpool.Pool) (sto
 	if !ok {
 		return nil, fmt.Errorf("user_pool embedded: protocol: %q is no stream address", p.Protocol)
 	}
-	handler := p.crossOrigin(pool.Handler())
+	handler := p.crossOrigin(limitSignUps(pool.Handler(), signUpWait))
 	p.logger.InfoContext(ctx, "the user pool's protocol is served", slog.String("address", "http://"+listener.Addr().String()),
 		slog.String("user_pool_id", pool.UserPoolID()), slog.String("client_id", pool.ClientID()))
 	return serveHTTP(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -80,6 +81,17 @@ func (p *UserPool) serveProtocol(ctx context.Context, pool *localpool.Pool) (sto
 		}
 		handler.ServeHTTP(w, r)
 	}), p.logger), nil
+}
+
+// limitSignUps holds sign-ups to the realm's limits, as the portal does: each makes an account.
+func limitSignUps(next http.Handler, wait func(address string) time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		address, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			address = r.RemoteAddr
+		}
+		next.ServeHTTP(w, r.WithContext(localpool.LimitSignUps(r.Context(), func() time.Duration { return wait(address) })))
+	})
 }
 
 // unmarshalAdminKey reads `admin_key <id> <secret>`.

@@ -1,14 +1,18 @@
 package embedded
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	cognito "github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
+
+	"github.com/caddy-cognito/passwordless/userpool"
 )
 
 // An administrator of a home server uses an AWS client beside the running server; whoever has no key, or comes by a name that is not of this
@@ -115,5 +119,63 @@ func TestScriptsOfListedOrigins(t *testing.T) {
 	}
 	if r := ask(http.MethodOptions, "https://example.com", "", ""); r.StatusCode != http.StatusMethodNotAllowed || r.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("preflight of another origin: %d, %v", r.StatusCode, r.Header)
+	}
+}
+
+// Attack: accounts without end, made at the pool's own address instead of the portal's. The realm's limits hold there, for new names and for
+// those that have an account; what costs nothing is not counted; the portal's own sign-ups and operations of administrators have limits elsewhere.
+func TestSignUpsPastThePortal(t *testing.T) {
+	address := freePort(t)
+	p := &UserPool{Path: t.TempDir(), Protocol: address, BrowserClient: []string{"http://localhost:3000"}}
+	settings := realmSettings(t)
+	var asked []string
+	settings.SignUpWait = func(address string) time.Duration {
+		if asked = append(asked, address); len(asked) > 3 {
+			return 1500 * time.Millisecond
+		}
+		return 0
+	}
+	pool := opened(t, p, settings)
+	signUp := func(client, name string) *http.Response {
+		t.Helper()
+		body := `{"ClientId":"` + client + `","Username":"` + name + `","Password":"a-Long-random-1"}`
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		request.Header.Set("X-Amz-Target", "AWSCognitoIdentityProviderService.SignUp")
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := answer.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	for range 5 {
+		signUp("another-client", "mallory@example.com")
+		signUp(pool.ClientID, "no address")
+	}
+	for i := range 3 {
+		if r := signUp(pool.ClientID, fmt.Sprintf("junk%d@example.com", i)); r.StatusCode != http.StatusOK {
+			t.Errorf("account %d: %d", i, r.StatusCode)
+		}
+	}
+	for _, name := range []string{"junk3@example.com", "junk0@example.com"} {
+		r := signUp(pool.ClientID, name)
+		if r.StatusCode != http.StatusBadRequest || r.Header.Get("X-Amzn-Errortype") != "TooManyRequestsException:" || r.Header.Get("Retry-After") != "2" {
+			t.Errorf("%s: %d, %v", name, r.StatusCode, r.Header)
+		}
+	}
+	if _, err := pool.Admin.Subject(t.Context(), "junk3@example.com"); err == nil {
+		t.Error("the account was made all the same")
+	}
+	if strings.Join(asked, " ") != strings.TrimSpace(strings.Repeat("127.0.0.1 ", 5)) {
+		t.Errorf("counted for %q", asked)
+	}
+	if err := pool.Pool.SignUp(t.Context(), userpool.SignUp{Username: "from-the-portal@example.com"}); err != nil || len(asked) != 5 {
+		t.Errorf("the portal's own sign-up: %v, counted %d times", err, len(asked))
 	}
 }

@@ -267,7 +267,7 @@ func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) 
 	if err != nil {
 		return caddyauth.OpenedPool{}, errors.Join(err, opened.close())
 	}
-	stopProtocol, err := p.serveProtocol(ctx, pool)
+	stopProtocol, err := p.serveProtocol(ctx, pool, s.SignUpWait)
 	if err != nil {
 		return caddyauth.OpenedPool{}, errors.Join(err, stopInbox(), opened.close())
 	}

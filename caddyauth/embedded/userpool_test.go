@@ -149,7 +149,8 @@ func realmSettings(t *testing.T) caddyauth.RealmSettings {
 	}
 	return caddyauth.RealmSettings{
 		Name: "default", Portal: portal, LinkRedirectURIs: []string{"http://localhost:8080/auth/link"}, SignUpMode: "open", Product: "Example",
-		Passkeys: passkey.Settings{RelyingParties: []passkey.RelyingParty{{ID: "localhost", Origins: []string{"http://localhost:8080"}}}},
+		Passkeys:   passkey.Settings{RelyingParties: []passkey.RelyingParty{{ID: "localhost", Origins: []string{"http://localhost:8080"}}}},
+		SignUpWait: func(string) time.Duration { return 0 },
 	}
 }
 

@@ -2,7 +2,10 @@ package localpool
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // failure is an error of Cognito's form: its type and text are what the caller reads.
@@ -10,6 +13,8 @@ type failure struct {
 	Type    string
 	Message string
 	status  int // 0: 400
+
+	retryAfter time.Duration // 0: no such header
 }
 
 func (f *failure) Error() string { return f.Type + ": " + f.Message }
@@ -68,6 +73,9 @@ func (f *failure) write(w http.ResponseWriter) {
 		panic("localpool: strings always marshal: " + err.Error())
 	}
 	w.Header().Set("X-Amzn-Errortype", f.Type+":")
+	if f.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.retryAfter.Seconds()))))
+	}
 	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the caller has gone

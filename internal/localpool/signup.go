@@ -60,6 +60,9 @@ func (p *Pool) signUp(ctx context.Context, in signUpInput) (*signUpOutput, error
 	if err != nil {
 		return nil, err
 	}
+	if err := limitSignUp(ctx); err != nil {
+		return nil, err
+	}
 	confirmed, err := p.preSignUp(ctx, s, "PreSignUp_SignUp", u.Username, maps.Clone(u.Attributes), in)
 	if err != nil {
 		return nil, err
