@@ -143,7 +143,7 @@ func TestGuardProvisionChecks(t *testing.T) {
 		"a name is empty":      {Deny: []Rule{{Groups: []string{""}}}},
 		"at least one value":   {Deny: []Rule{{Claim: "sub"}}},
 		"write the domain":     {Deny: []Rule{{EmailDomains: []string{"*.example.com"}}}},
-		"one of group, claim,": {Deny: []Rule{{Groups: []string{"a"}, EmailDomains: []string{"b.com"}}}},
+		"one of group, client": {Deny: []Rule{{Groups: []string{"a"}, EmailDomains: []string{"b.com"}}}},
 	} {
 		guard.logger = zap.NewNop()
 		if err := guard.bind(g.app, g.rt.config); err == nil || !strings.Contains(err.Error(), want) {
