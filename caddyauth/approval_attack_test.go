@@ -67,6 +67,8 @@ func TestAttackApprovedBodyIsChanged(t *testing.T) {
 		"another method":    as(func(r *http.Request) { r.Method = http.MethodPut }),
 		"read as a form":    as(func(r *http.Request) { r.Header.Set("Content-Type", "application/x-www-form-urlencoded") }),
 		"said to be packed": as(func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }),
+		"read by CGI":       as(func(r *http.Request) { r.Header["Content_type"] = []string{"application/x-www-form-urlencoded"} }),
+		"packed for CGI":    as(func(r *http.Request) { r.Header["Content_encoding"] = []string{"gzip"} }),
 	} {
 		s.wantAsked(name, s.visit(s.tx, r), 0)
 	}
@@ -74,13 +76,15 @@ func TestAttackApprovedBodyIsChanged(t *testing.T) {
 	s.wantAsked("the same again", s.xhr("/tx/transfer", body), 1)
 }
 
-// Attack: an approved POST becomes another method behind the guard.
-func TestAttackApprovedMethodIsOverridden(t *testing.T) {
+// Attack: an approved POST becomes another method, or one of another path, behind the guard. No matcher of this guard looks at either.
+func TestAttackApprovedRequestIsOverridden(t *testing.T) {
 	s := newShop(t)
 	s.approve(s.xhr("/tx/orders/5", "{}"))
 	r := jsonPost(s.host+"/tx/orders/5", "{}")
 	r.Header["X-Http-Method-Override"] = []string{"DELETE"}
 	r.Header["X_HTTP_Method"] = []string{"DELETE"}
+	r.Header["X-Original-Url"] = []string{"/tx/orders/6"}
+	r.Header["X_Rewrite_URL"] = []string{"/tx/orders/6"}
 	var seen http.Header
 	for name, value := range s.app {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
@@ -90,7 +94,7 @@ func TestAttackApprovedMethodIsOverridden(t *testing.T) {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	for name := range seen {
-		if isMethodOverride(name) {
+		if isMethodOverride(name) || isPathOverride(name) {
 			t.Errorf("%s went upstream", name)
 		}
 	}

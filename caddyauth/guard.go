@@ -32,7 +32,8 @@ func init() {
 //
 // On a host where a guard of the realm has a path rule (`bypass`, or a matcher that looks at the path), requests whose path two servers
 // could read differently are answered 400, and headers by which some upstreams replace the path, such as X-Original-URL, are removed. Where a
-// rule looks at the method, those are removed that replace it, such as X-HTTP-Method-Override. X-Forwarded-Prefix stays if it comes from one
+// rule looks at the method, those are removed that replace it, such as X-HTTP-Method-Override. Where requests are approved one by one, both kinds
+// are removed. X-Forwarded-Prefix stays if it comes from one
 // of the server's trusted_proxies.
 type Guard struct {
 	// Name of the realm. Default: "default".
@@ -101,6 +102,7 @@ type Guard struct {
 	stepUps []stepUp
 	basic   string
 	methods bool // a rule looks at the method
+	address bool // requests are approved one by one, each for its address
 	visitID string
 	logger  *zap.Logger
 }
@@ -136,7 +138,7 @@ func (g *Guard) bind(app *App, config *Realm) error {
 			}
 		}
 	}
-	g.bypass, g.headers, g.stepUps, g.methods = nil, nil, nil, false
+	g.bypass, g.headers, g.stepUps, g.methods, g.address = nil, nil, nil, false, false
 	for _, s := range g.Bypass {
 		b, err := parseBypass(s)
 		if err != nil {
@@ -196,8 +198,8 @@ func (g *Guard) prepareStepUps() error {
 		} else {
 			g.stepUps = slices.Insert(g.stepUps, 0, prepared)
 		}
-		// An approved request must not become one of another method behind us either.
-		g.methods = g.methods || len(rule.Methods) > 0 || rule.Transaction
+		// An approved request must not become one of another method or path behind us either.
+		g.methods, g.address = g.methods || len(rule.Methods) > 0 || rule.Transaction, g.address || rule.Transaction
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,9 +24,15 @@ const (
 // digestOf is a SHA-256, in base64url, of a body and of what says how to read it.
 func digestOf(h http.Header, body []byte) string {
 	sum := sha256.New()
-	for _, name := range [...]string{"Content-Type", "Content-Encoding"} {
-		value := strings.Join(h[name], "\n")
-		fmt.Fprintf(sum, "%d:%s,", len(value), value)
+	var described []string
+	for name, values := range h {
+		if foldedMatch(name, "contenttype", false) || foldedMatch(name, "contentencoding", false) { // CGI reads Content_Type, too
+			described = append(described, name+"\n"+strings.Join(values, "\n"))
+		}
+	}
+	slices.Sort(described)
+	for _, header := range described {
+		fmt.Fprintf(sum, "%d:%s,", len(header), header)
 	}
 	sum.Write(body)
 	return base64.RawURLEncoding.EncodeToString(sum.Sum(nil))

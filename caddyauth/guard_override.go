@@ -35,7 +35,7 @@ func matchesFolded(name string, list []string) bool {
 
 // overrides reports whether a header could replace what was judged.
 func (j judged) overrides(name string) bool {
-	return j.paths && isPathOverride(name) || j.methods && isMethodOverride(name)
+	return (j.paths || j.address) && isPathOverride(name) || j.methods && isMethodOverride(name)
 }
 
 // mayOverride reports whether a header that replaces the path was set by a proxy that the server trusts.

@@ -13,15 +13,16 @@ import (
 type judged struct {
 	paths   bool // ambiguous paths are refused, headers that replace the path are removed
 	methods bool // headers that replace the method are removed
+	address bool // headers that replace the path are removed: what a person confirms is the address that came
 }
 
 func (j judged) or(other judged) judged {
-	return judged{j.paths || other.paths, j.methods || other.methods}
+	return judged{j.paths || other.paths, j.methods || other.methods, j.address || other.address}
 }
 
 // judges is what a guard's own options look at.
 func (g *Guard) judges() judged {
-	return judged{paths: g.remote || g.PathRule || len(g.bypass) > 0, methods: g.methods}
+	return judged{paths: g.remote || g.PathRule || len(g.bypass) > 0, methods: g.methods, address: g.address}
 }
 
 // ruleScope is where rules hold: on the hosts that lead to their guard. A rule for part of a site holds for all of it, since a request
@@ -144,7 +145,7 @@ func looksAt(matcher any) judged {
 	if module, ok := matcher.(caddy.Module); ok {
 		return matcherLooksAt(module.CaddyModule().ID.Name())
 	}
-	return judged{true, true}
+	return judged{paths: true, methods: true}
 }
 
 func matcherLooksAt(name string) judged {
@@ -156,7 +157,7 @@ func matcherLooksAt(name string) judged {
 	case "method":
 		return judged{methods: true}
 	}
-	return judged{true, true}
+	return judged{paths: true, methods: true}
 }
 
 // rawLooksAt is [looksAt] for matchers that are not loaded yet.
