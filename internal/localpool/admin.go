@@ -22,14 +22,20 @@ var adminOperations = map[string]operation{
 	"AdminDisableUser":            serve((*Pool).adminDisableUser),
 	"AdminConfirmSignUp":          serve((*Pool).adminConfirmSignUp),
 	"AdminUpdateUserAttributes":   serve((*Pool).adminUpdateUserAttributes),
+	"AdminDeleteUserAttributes":   serve((*Pool).adminDeleteUserAttributes),
+	"AdminSetUserPassword":        serve((*Pool).adminSetUserPassword),
 	"AdminUserGlobalSignOut":      serve((*Pool).adminUserGlobalSignOut),
 	"AdminInitiateAuth":           serve((*Pool).adminInitiateAuth),
 	"AdminRespondToAuthChallenge": serve((*Pool).adminRespondToAuthChallenge),
 	"ListUsers":                   serve((*Pool).listUsers),
 	"DescribeUserPool":            serve((*Pool).describeUserPool),
+	"ListUserPools":               serve((*Pool).listUserPools),
+	"ListUserPoolClients":         serve((*Pool).listUserPoolClients),
+	"GetUserPoolMfaConfig":        serve((*Pool).getUserPoolMfaConfig),
 	"DescribeUserPoolClient":      serve((*Pool).describeUserPoolClient),
 	"CreateGroup":                 serve((*Pool).createGroup),
 	"GetGroup":                    serve((*Pool).getGroup),
+	"UpdateGroup":                 serve((*Pool).updateGroup),
 	"DeleteGroup":                 serve((*Pool).deleteGroup),
 	"ListGroups":                  serve((*Pool).listGroups),
 	"ListUsersInGroup":            serve((*Pool).listUsersInGroup),
@@ -234,6 +240,43 @@ func (p *Pool) adminUpdateUserAttributes(ctx context.Context, in adminUserInput)
 		return nil, err
 	}
 	return &empty{}, nil
+}
+
+type adminDeleteAttributesInput struct {
+	UserPoolID         string   `json:"UserPoolId"`
+	Username           string   `json:"Username"`
+	UserAttributeNames []string `json:"UserAttributeNames"`
+}
+
+// adminDeleteUserAttributes: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminDeleteUserAttributes.html
+func (p *Pool) adminDeleteUserAttributes(ctx context.Context, in adminDeleteAttributesInput) (*empty, error) {
+	u, err := p.lookUp(in.UserPoolID, in.Username)
+	if err != nil {
+		return nil, err
+	}
+	return p.removeAttributes(ctx, p.current.Load(), u, in.UserAttributeNames)
+}
+
+type adminSetPasswordInput struct {
+	adminUserInput
+	Password  string `json:"Password"` // never kept: there is no password sign-in
+	Permanent bool   `json:"Permanent"`
+}
+
+// adminSetUserPassword does what a permanent password does to an account: it is confirmed. The password itself is discarded, as at SignUp. A temporary
+// one would lock the user out until it is changed, which nobody can do here: it is refused.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminSetUserPassword.html
+func (p *Pool) adminSetUserPassword(ctx context.Context, in adminSetPasswordInput) (*empty, error) {
+	if in.Password == "" {
+		return nil, invalidParameter("Missing required parameter Password")
+	}
+	if !in.Permanent {
+		return nil, invalidParameter("Permanent: users of this pool have no passwords, so nobody could change a temporary one")
+	}
+	return p.edit(ctx, in.adminUserInput, func(_ *bbolt.Tx, u *user) error {
+		u.Status = statusConfirmed
+		return nil
+	})
 }
 
 // adminUserGlobalSignOut: https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_AdminUserGlobalSignOut.html

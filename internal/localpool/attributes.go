@@ -110,29 +110,46 @@ func (p *Pool) deleteUserAttributes(ctx context.Context, in deleteAttributesInpu
 		return nil, err
 	}
 	for _, name := range in.UserAttributeNames {
-		switch {
-		case slices.Contains(serverAttributes, name):
+		if slices.Contains(serverAttributes, name) {
 			return nil, notAuthorized("A client attempted to write unauthorized attribute")
+		}
+	}
+	return p.removeAttributes(ctx, s, u, in.UserAttributeNames)
+}
+
+// removeAttributes takes attributes of a user away, with the marks that say whether they are verified.
+func (p *Pool) removeAttributes(ctx context.Context, s *settings, u user, names []string) (*empty, error) {
+	for _, name := range names {
+		switch {
 		case !s.Names.Chosen && name == cmp.Or(u.NamedBy, aliasEmail):
 			return nil, invalidParameter(name + " cannot be deleted: the user signs in with it")
+		case slices.Contains(serverAttributes, name):
+			return nil, invalidParameter("Cannot modify the non-mutable attribute " + name)
 		case !slices.Contains(standardAttributes, name):
 			return nil, invalidParameter(errSchema + "Type for attribute could not be determined")
 		}
 	}
-	return &empty{}, p.db.update(ctx, func(tx *bbolt.Tx) error {
+	err := p.db.update(ctx, func(tx *bbolt.Tx) error {
 		before, found, err := findUser(tx, u.Username, s.Now())
-		if err != nil || !found {
+		if err != nil {
 			return err
+		}
+		if !found {
+			return errNoUser // deleted in the meantime
 		}
 		now := before
 		now.Attributes = maps.Clone(before.Attributes)
-		for _, name := range in.UserAttributeNames {
+		for _, name := range names {
 			delete(now.Attributes, name)
 			delete(now.Attributes, name+"_verified")
 		}
 		now.Modified = s.Now().UTC()
 		return s.Names.storeUser(tx, &before, now, false, s.Now())
 	})
+	if err != nil {
+		return nil, err
+	}
+	return &empty{}, nil
 }
 
 // deleteUser deletes the account of an access token, with its passkeys and tokens.

@@ -16,6 +16,7 @@ type group struct {
 	Precedence  *int      `json:"precedence,omitempty"`
 	RoleARN     string    `json:"role_arn,omitempty"`
 	Created     time.Time `json:"created"`
+	Modified    time.Time `json:"modified,omitzero"`
 }
 
 // groupPrefix begins the keys of groups in bucketMeta.
@@ -60,9 +61,13 @@ type groupUsersOutput struct {
 }
 
 func (s *settings) group(g group) groupOutput {
+	modified := g.Modified
+	if modified.IsZero() {
+		modified = g.Created
+	}
 	return groupOutput{
 		GroupName: g.Name, UserPoolID: s.UserPoolID, Description: g.Description, RoleARN: g.RoleARN, Precedence: g.Precedence,
-		CreationDate: seconds(g.Created), LastModifiedDate: seconds(g.Created),
+		CreationDate: seconds(g.Created), LastModifiedDate: seconds(modified),
 	}
 }
 
@@ -93,8 +98,8 @@ func (p *Pool) createGroup(ctx context.Context, in groupInput) (map[string]group
 	if err := s.checkGroup(in); err != nil {
 		return nil, err
 	}
-	if len(in.Description) > maxValue || len(in.RoleARN) > maxValue {
-		return nil, invalidParameter("Description or RoleArn is too long.")
+	if err := checkGroupTexts(in.Description, in.RoleARN); err != nil {
+		return nil, err
 	}
 	g := group{Name: in.GroupName, Description: in.Description, RoleARN: in.RoleARN, Precedence: in.Precedence, Created: s.Now().UTC()}
 	err := p.db.update(ctx, func(tx *bbolt.Tx) error {
@@ -106,6 +111,59 @@ func (p *Pool) createGroup(ctx context.Context, in groupInput) (map[string]group
 		if err != nil {
 			return err
 		}
+		return putItem(tx, bucketMeta, groupKey(in.GroupName), time.Time{}, g)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return map[string]groupOutput{"Group": s.group(g)}, nil
+}
+
+func checkGroupTexts(description, roleARN string) error {
+	if len(description) > maxValue || len(roleARN) > maxValue {
+		return invalidParameter("Description or RoleArn is too long.")
+	}
+	return nil
+}
+
+type updateGroupInput struct {
+	UserPoolID  string  `json:"UserPoolId"`
+	GroupName   string  `json:"GroupName"`
+	Description *string `json:"Description"`
+	RoleARN     *string `json:"RoleArn"`
+	Precedence  *int    `json:"Precedence"`
+}
+
+// updateGroup changes what the request names and keeps the rest.
+// https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UpdateGroup.html
+func (p *Pool) updateGroup(ctx context.Context, in updateGroupInput) (map[string]groupOutput, error) {
+	s := p.current.Load()
+	if err := s.checkGroup(groupInput{UserPoolID: in.UserPoolID, GroupName: in.GroupName}); err != nil {
+		return nil, err
+	}
+	var g group
+	err := p.db.update(ctx, func(tx *bbolt.Tx) error {
+		g = group{}
+		found, err := getItem(tx, bucketMeta, groupKey(in.GroupName), s.Now(), &g)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errNoGroup
+		}
+		if in.Description != nil {
+			g.Description = *in.Description
+		}
+		if in.RoleARN != nil {
+			g.RoleARN = *in.RoleARN
+		}
+		if in.Precedence != nil {
+			g.Precedence = in.Precedence
+		}
+		if err := checkGroupTexts(g.Description, g.RoleARN); err != nil {
+			return err
+		}
+		g.Modified = s.Now().UTC()
 		return putItem(tx, bucketMeta, groupKey(in.GroupName), time.Time{}, g)
 	})
 	if err != nil {
