@@ -64,7 +64,6 @@ func TestEverythingButNavigationsGetsJSON(t *testing.T) {
 			r.Header.Set("Sec-Fetch-Mode", "no-cors")
 			r.Header.Set("Sec-Fetch-Dest", "image")
 		},
-		"frame":                func(r *http.Request) { r.Header.Set("Sec-Fetch-Dest", "iframe") },
 		"XMLHttpRequest":       func(r *http.Request) { r.Header.Set("X-Requested-With", "XMLHttpRequest") },
 		"POST":                 func(r *http.Request) { r.Method = http.MethodPost },
 		"prefetch":             func(r *http.Request) { r.Header.Set("Sec-Purpose", "prefetch;prerender") },
