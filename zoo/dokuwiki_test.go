@@ -55,12 +55,7 @@ func dokuwiki(t *testing.T) {
 	}
 	d.addPasskey(b)
 	administration := "https://wiki-admin.example.com"
-	for range 2 { // the first time hands the session over to that host
-		b.open(administration + "/doku.php?id=start&do=admin&page=config")
-	}
-	b.arriveBelow(d.portal + "/auth/step-up")
-	b.click("#passkey-button")
-	b.arriveBelow(administration + "/doku.php?id=start&do=admin")
+	d.stepUp(b, administration + "/doku.php?id=start&do=admin&page=config")
 	b.see("#config__manager")
 	if !ask[bool](b, administers) {
 		t.Error("the administration is closed to an administrator")

@@ -59,12 +59,7 @@ func rabbitmq(t *testing.T) {
 	}
 
 	d.addPasskey(b)
-	for range 2 { // the first time hands the session over to that host
-		b.open(administration + "/")
-	}
-	b.arriveBelow(d.portal + "/auth/step-up")
-	b.click("#passkey-button")
-	b.backAt(administration)
+	d.stepUp(b, administration + "/")
 	if status := ask[int](b, create); status != http.StatusCreated {
 		t.Errorf("the administrator makes a queue: %d", status)
 	}

@@ -64,7 +64,7 @@ https://app.example.com:PORT {
 // the folder.
 func newHTTP3(t *testing.T, folder string, reached func()) *nodes {
 	t.Helper()
-	n := &nodes{t: t, port: freePort(t), roots: x509.NewCertPool()}
+	n := &nodes{t: t, port: freePort(t), roots: x509.NewCertPool(), kill: make(map[string]func())}
 	n.portal, n.app = "https://auth.example.com:"+n.port, "https://app.example.com:"+n.port
 	pool, err := localpool.Open(localpool.Config{
 		Path: filepath.Join(folder, "pool.db"), Region: "eu-west-1", UserPoolID: "eu-west-1_Ab12Cd34E", PublicURL: "https://cognito-idp.eu-west-1.amazonaws.com",
