@@ -55,7 +55,7 @@ func dokuwiki(t *testing.T) {
 	}
 	d.addPasskey(b)
 	administration := "https://wiki-admin.example.com"
-	d.stepUp(b, administration + "/doku.php?id=start&do=admin&page=config")
+	d.stepUp(b, administration+"/doku.php?id=start&do=admin&page=config")
 	b.see("#config__manager")
 	if !ask[bool](b, administers) {
 		t.Error("the administration is closed to an administrator")

@@ -28,8 +28,13 @@ func netdata(t *testing.T) {
 	answers(t, direct, "http://127.0.0.1:"+port+"/api/v1/info", server)
 
 	d := deploy(t, r.caddyfile(), "localhost:19999", "localhost:"+port)
-	if response, body := d.get(d.app + "/api/v1/badge.svg?chart=system.load"); response.StatusCode != http.StatusOK || !strings.Contains(body, "<svg") {
+	if response, body := d.get("https://status.example.com/api/v1/badge.svg?chart=system.load"); response.StatusCode != http.StatusOK || !strings.Contains(body, "<svg") {
 		t.Errorf("the badge: %s %.100s", response.Status, body)
+	}
+	for _, path := range []string{"/api/v1/info", "/api/v1/badge.svg/../info", "//api/v1/info", "/api/v1/badge.svg%2f..%2finfo"} {
+		if response, body := d.get("https://status.example.com" + path); response.StatusCode == http.StatusOK && strings.Contains(body, "version") {
+			t.Errorf("the status page's host gives %s: %.100s", path, body)
+		}
 	}
 	if response, _ := d.get(d.app+"/api/v1/info", "Accept", "application/json"); response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a session: %s", response.Status)
@@ -44,13 +49,15 @@ func netdata(t *testing.T) {
 	if size := ask[int](b, "fetch('/api/v1/allmetrics?format=json&help=yes').then(r => r.text()).then(t => t.length)"); size < 100_000 {
 		t.Errorf("all metrics have %d bytes", size)
 	}
-	d.addPasskey(b)
-	d.stepUp(b, d.app+"/netdata.conf")
-	b.reads("[global]")
+	for _, path := range []string{"/netdata.conf", "//netdata.conf", "/host/localhost/netdata.conf"} {
+		if got := ask[string](b, fmt.Sprintf("fetch(location.origin + %q).then(r => r.text())", path)); strings.Contains(got, "[global]") {
+			t.Errorf("%s shows the configuration", path)
+		}
+	}
 
 	second := b.beside()
 	second.open(d.app + "/")
 	second.until("document.body.innerText.includes('System Overview')")
-	d.signOut(b, d.app+"/")
+	d.signOut(b, d.app+"/api/v1/info")
 	second.until("fetch('/api/v1/info').then(r => r.status === 401)")
 }

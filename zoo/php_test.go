@@ -82,3 +82,13 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// appendTo adds lines to a file.
+func appendTo(t *testing.T, path, lines string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(text)+lines)
+}

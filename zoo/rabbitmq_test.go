@@ -59,7 +59,7 @@ func rabbitmq(t *testing.T) {
 	}
 
 	d.addPasskey(b)
-	d.stepUp(b, administration + "/")
+	d.stepUp(b, administration+"/")
 	if status := ask[int](b, create); status != http.StatusCreated {
 		t.Errorf("the administrator makes a queue: %d", status)
 	}

@@ -35,7 +35,7 @@ func (r recipe) caddyfile() example {
 // file is the example below a line that ends with the file's name, `so`:
 func (r recipe) file(name string) example {
 	r.t.Helper()
-	return r.find("`" + regexp.QuoteMeta(name) + "`:\n\n```[a-z]+\n(.*?)```")
+	return r.find("`" + regexp.QuoteMeta(name) + "`[^\n]*:\n\n```[a-z]+\n(.*?)```")
 }
 
 func (r recipe) find(pattern string) example {

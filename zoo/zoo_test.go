@@ -26,14 +26,17 @@ var applications = []specimen{
 	{"dokuwiki", "edit a page, upload and fetch 32 MiB, the wiki's own sign-out, administration on a host with step-up", dokuwiki},
 	{"git", "cgit in the browser; git clones and pushes 32 MiB by password", gitAndCgit},
 	{"jupyter", "a kernel's socket over a new configuration and to sign-out, upload and fetch 32 MiB, step-up for terminals", jupyter},
-	{"netdata", "the dashboard's steady requests to sign-out, a badge without a session, step-up for the configuration", netdata},
+	{"mediawiki", "edit a page, upload and fetch 32 MiB, administration on a host with step-up", mediawiki},
+	{"netdata", "the dashboard's steady requests to sign-out, addresses with `//`, a badge without a session", netdata},
 	{"node-red", "the editor's socket over a new configuration and to sign-out, 32 MiB through a flow, step-up for the editor", nodered},
+	{"phpmyadmin", "fixed passwords, import and export 16 MiB, administration on a host with step-up", phpmyadmin},
 	{"prometheus", "graph, promtool by password, health check without a session, large query and answer, step-up for the administration", prometheus},
 	{"rabbitmq", "queues with `%2F` in their addresses, a message of 5 MiB, fixed passwords, administration on a host with step-up", rabbitmq},
 	{"radicale", "web page, CalDAV and CardDAV by password, a card of 4 MiB, forged headers", radicale},
 	{"syncthing", "make a folder, patterns of 2 MiB, events to sign-out, step-up at sign-in", syncthing},
 	{"tomcat", "deploy 32 MiB in the manager and fetch it, step-up and fixed password for the manager, odd paths", tomcat},
 	{"transmission", "the 409 dance, a torrent of 5 MiB and its file of 32 MiB", transmission},
+	{"wordpress", "write a post, upload and fetch 32 MiB, forged requests, WordPress' own sign-out, administration on a host with step-up", wordpress},
 }
 
 // TestZoo runs one after the other: together they would not fit small machines.
