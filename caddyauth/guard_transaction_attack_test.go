@@ -123,6 +123,31 @@ func TestAttackApprovalByTheWrongFactorOrPerson(t *testing.T) {
 	}
 }
 
+// A confirmation that comes over with another session than the one in which it was given becomes no approval, for either.
+func TestAttackConfirmationInAnotherSessionsHandoff(t *testing.T) {
+	g := newGuarded(t)
+	g.withNonce()
+	guard := g.guard(Guard{StepUp: eachTime()})
+	s, cookie := g.signIn("alice", appOrigin)
+	other, others := g.signIn("alice", appOrigin)
+	flow := g.stepUpFlow(g.serve(navigation(appOrigin+"/release", cookie), guard).Header().Get("Location"))
+	flow.StepUp = flow.StepUp.again()
+	if err := flow.transaction().begin(g.rt); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.rt.confirm(t.Context(), &flow, &s, []session.Factor{session.Passkey}); err != nil || !flow.confirmed {
+		t.Fatalf("confirmed %t: %v", flow.confirmed, err)
+	}
+	if err := g.rt.activateApproval(t.Context(), handoff{Session: other, NonceHash: flow.NonceHash, Transaction: flow.confirmedTransaction()}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]*http.Cookie{"the session that confirmed": cookie, "the other": others} {
+		if w := g.serve(navigation(appOrigin+"/release", c), guard); w.Code != http.StatusFound || g.reached != nil {
+			t.Errorf("%s is let through: %d", name, w.Code)
+		}
+	}
+}
+
 // An approval is worth nothing without the factor that it stands for: not to a copy of the session's cookie from before the step-up.
 func TestAttackApprovalForAnOldCookie(t *testing.T) {
 	g := newGuarded(t)

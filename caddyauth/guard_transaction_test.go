@@ -2,8 +2,10 @@ package caddyauth
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -254,6 +256,41 @@ func TestHeldBodiesAreShared(t *testing.T) {
 	q.give("bob", maxKeepBody)
 	if len(q.bytes) != 0 || q.total != 0 {
 		t.Errorf("%v %d", q.bytes, q.total)
+	}
+}
+
+// Attack: a request that is not sent as a form names a form that waits. What is approved is its own body, not the form's.
+func TestAttackWaitingFormStandsInForABody(t *testing.T) {
+	s := newShop(t)
+	address := s.asked(s.visit(s.tx, form(s.host+"/tx/pay", urlencoded, "amount=5")))
+	flow, err := s.rt.openFlow(strings.TrimPrefix(address, s.rt.portal.String()+"step-up?flow="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits, err := url.Parse(flow.Return)
+	if err != nil || waits.Query().Get("kept") == "" {
+		t.Fatalf("leads to %q: %v", flow.Return, err)
+	}
+	target := "/tx/pay?" + keptParam + "=" + url.QueryEscape(waits.Query().Get("kept"))
+	put := func(body string) *http.Request {
+		r := jsonPost(s.host+target, body)
+		r.Method = http.MethodPut
+		return r
+	}
+	s.approve(s.visit(s.tx, put(`{"amount":5}`)))
+	s.wantAsked("another body", s.visit(s.tx, put(`{"amount":5000}`)), 0)
+	s.wantApproved(s.visit(s.tx, put(`{"amount":5}`)), "PUT /tx/pay", `{"amount":5}`)
+}
+
+// A body that says that it is too large is not read at all.
+func TestTransactionReadsNothingOfALargeBody(t *testing.T) {
+	s := newShop(t)
+	s.tx = s.guard(Guard{StepUp: eachTime(), KeepBody: 1000})
+	r := jsonPost(s.host+"/tx/upload", "")
+	body := &slowBody{content: strings.NewReader(strings.Repeat("a", 2<<20))}
+	r.Body, r.ContentLength = io.NopCloser(body), 2<<20
+	if w := s.visit(s.tx, r); w.Code != http.StatusRequestEntityTooLarge || body.read != 0 {
+		t.Errorf("%d after %d reads", w.Code, body.read)
 	}
 }
 
