@@ -7,6 +7,7 @@ GO_BUILD := go build -trimpath -ldflags "-s -w"
 RACE     := CGO_ENABLED=1 go test -race
 TOOLS    := $(CURDIR)/bin/tools
 
+ALL_ENGINES   := chromium,firefox,webkit
 GOLANGCI_LINT := v2.15.0
 
 .DEFAULT_GOAL := help
@@ -51,6 +52,12 @@ mutants: ## change the security packages in one place after another and list wha
 test-traefik: test-tools build ## build the whole of Traefik, which takes minutes the first time, and test forward auth behind it
 	cd e2e && go run ./traefik
 	cd e2e && $(RACE) -tags traefik -count=1 -run '^TestTraefik' -timeout 10m .
+
+.PHONY: test-engines
+test-engines: build ## install and test Chromium, Firefox and WebKit; ENGINES='firefox' or ENGINES_RUN='SignInByLink' chooses some
+	@.ci/install-test-tools engines
+	cd e2e && go test -count=1 -parallel 3 -timeout 20m -run '^TestEngines$(ENGINES_RUN)' . -args \
+		-engines '$(or $(ENGINES),$(ALL_ENGINES))'
 
 .PHONY: test-zoo
 test-zoo: test-tools build ## install real applications and test the recipes with them; ZOO='dokuwiki|radicale' chooses some
