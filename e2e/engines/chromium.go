@@ -24,7 +24,7 @@ func startChromium(ctx context.Context, folder string, options Options) (Browser
 	if os.Getuid() == 0 {
 		flags = append(flags, chromedp.NoSandbox) // Chromium's sandbox refuses to work for root
 	}
-	allocator, stop := chromedp.NewExecAllocator(ctx, flags...)
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), flags...)
 	page, cancel := chromedp.NewContext(allocator)
 	c := &chromium{page, func() { cancel(); stop() }}
 	if err := c.prepare(ctx, options); err != nil {
@@ -75,8 +75,7 @@ func (c *chromium) Open(ctx context.Context, url string) error {
 func (c *chromium) Evaluate(ctx context.Context, expression string, value any) error {
 	page, done := c.within(ctx)
 	defer done()
-	text, err := chromedp.Run(page, chromedp.Evaluate[string](
-		"(async () => JSON.stringify(("+expression+") ?? null))()", chromedp.EvalAwaitPromise))
+	text, err := chromedp.Run(page, chromedp.Evaluate[string]("JSON.stringify(("+expression+") ?? null)"))
 	if err != nil {
 		return err
 	}

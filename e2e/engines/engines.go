@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -15,7 +17,7 @@ import (
 type Browser interface {
 	// Open leads to an address and waits for its page.
 	Open(ctx context.Context, url string) error
-	// Evaluate stores the value of a JavaScript expression in a pointer, as JSON does. It works without scripts in pages, too.
+	// Evaluate stores the value of a JavaScript expression, no promise, in a pointer, as JSON does. It works without scripts in pages, too.
 	Evaluate(ctx context.Context, expression string, value any) error
 	// Click presses the mouse button on the element, which must be there.
 	Click(ctx context.Context, selector string) error
@@ -56,7 +58,7 @@ var starters = map[string]func(context.Context, string, Options) (Browser, error
 // Names are those that Start knows, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(starters)) }
 
-// Start runs an engine's browser. It writes only to the folder, which must exist, and lives until Close or the context's end.
+// Start runs an engine's browser. It writes only to the folder, which must exist, and lives until Close.
 func Start(ctx context.Context, name, folder string, options Options) (Browser, error) {
 	start, known := starters[name]
 	if !known {
@@ -65,8 +67,15 @@ func Start(ctx context.Context, name, folder string, options Options) (Browser, 
 	if options.Width == 0 {
 		options.Width, options.Height = 1280, 800
 	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	browser, err := start(ctx, folder, options)
 	if err != nil {
+		logs, _ := filepath.Glob(filepath.Join(folder, "*.log"))
+		for _, path := range logs {
+			text, _ := os.ReadFile(path)
+			err = fmt.Errorf("%w\n%s", err, text)
+		}
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	return browser, nil

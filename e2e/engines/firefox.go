@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 )
 
 type object = map[string]any
@@ -17,6 +18,8 @@ type firefox struct {
 	bidi    *bidi
 	page    string // browsing context
 }
+
+var listening = regexp.MustCompile(`WebDriver BiDi listening on (ws://\S+)`)
 
 func startFirefox(ctx context.Context, folder string, options Options) (Browser, error) {
 	profile := filepath.Join(folder, "profile")
@@ -48,7 +51,7 @@ user_pref("toolkit.telemetry.reportingpolicy.firstRun", false);
 }
 
 func (f *firefox) connect(ctx context.Context, lines <-chan string, options Options) error {
-	address, err := announced(ctx, lines, "WebDriver BiDi listening on ")
+	address, err := announced(ctx, lines, listening)
 	if err != nil {
 		return err
 	}
@@ -88,7 +91,7 @@ func (f *firefox) Evaluate(ctx context.Context, expression string, value any) er
 		} `json:"exceptionDetails"`
 	}
 	err := f.bidi.call(ctx, "script.evaluate", object{
-		"expression": "JSON.stringify((" + expression + ") ?? null)", "awaitPromise": true,
+		"expression": "JSON.stringify((" + expression + ") ?? null)", "awaitPromise": false,
 		"target": object{"context": f.page, "sandbox": "story"}, // pages cannot change what the expression uses
 	}, &answer)
 	if err != nil {

@@ -3,18 +3,21 @@ package engines
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
 )
 
-const startTimeout = 90 * time.Second // a first start on a busy machine is slow
+const (
+	startTimeout = 90 * time.Second // a first start on a busy machine is slow
+	stopTimeout  = 5 * time.Second
+)
 
 // process is a program with all that it starts.
 type process struct {
@@ -76,10 +79,8 @@ func readLines(output io.ReadCloser, lines chan<- string) {
 	close(lines)
 }
 
-// announced waits for a line that contains the words and returns what follows them.
-func announced(ctx context.Context, lines <-chan string, words string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
+// announced waits for a line that matches and returns its first group.
+func announced(ctx context.Context, lines <-chan string, pattern *regexp.Regexp) (string, error) {
 	var said []string
 	for {
 		select {
@@ -87,18 +88,24 @@ func announced(ctx context.Context, lines <-chan string, words string) (string, 
 			if !more {
 				return "", fmt.Errorf("it ended: %s", strings.Join(said, "\n"))
 			}
-			if _, rest, found := strings.Cut(line, words); found {
-				return strings.TrimSpace(rest), nil
+			if match := pattern.FindStringSubmatch(line); match != nil {
+				return match[1], nil
 			}
 			said = append(said, line)
 		case <-ctx.Done():
-			return "", errors.Join(ctx.Err(), errors.New(strings.Join(said, "\n")))
+			return "", fmt.Errorf("no line matches %s: %w\n%s", pattern, ctx.Err(), strings.Join(said, "\n"))
 		}
 	}
 }
 
 // stop ends the program and all that it started.
 func (p *process) stop() {
-	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL)
+	group := -p.command.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(stopTimeout):
+	}
+	_ = syscall.Kill(group, syscall.SIGKILL)
 	<-p.ended
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
 )
@@ -17,6 +18,9 @@ type webKit struct {
 	processes []*process
 	*webDriver
 }
+
+// Xvfb prints the number of its display on a line of its own, among complaints about displays that are taken.
+var displayNumber = regexp.MustCompile(`^(\d+)$`)
 
 func startWebKit(ctx context.Context, folder string, options Options) (Browser, error) {
 	w := new(webKit)
@@ -32,14 +36,14 @@ func (w *webKit) start(ctx context.Context, folder string, options Options) erro
 	if err != nil {
 		return err
 	}
-	// Xvfb prints one line, the number of its display. It is larger than any window.
+	// The screen is larger than any window.
 	lines := make(chan string, 100)
 	server, err := run(folder, lines, nil, "Xvfb", "-displayfd", "1", "-screen", "0", "1920x1200x24", "-nolisten", "tcp")
 	if err != nil {
 		return err
 	}
 	w.processes = append(w.processes, server)
-	display, err := announced(ctx, lines, "")
+	display, err := announced(ctx, lines, displayNumber)
 	if err != nil {
 		return err
 	}
@@ -68,7 +72,10 @@ func (w *webKit) start(ctx context.Context, folder string, options Options) erro
 	if options.NoScript {
 		arguments = append(arguments, "--enable-javascript=false")
 	}
-	w.webDriver, err = newWebDriver(ctx, address, object{"webkitgtk:browserOptions": object{"binary": binary, "args": arguments}})
+	w.webDriver, err = newWebDriver(ctx, address, object{
+		"timeouts":                 object{"script": 3000}, // a page that changes meanwhile never answers
+		"webkitgtk:browserOptions": object{"binary": binary, "args": arguments},
+	})
 	if err != nil {
 		return err
 	}
@@ -98,8 +105,6 @@ func freePort() (string, error) {
 
 // answering waits for any answer.
 func answering(ctx context.Context, url string, ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
 	for tick := time.NewTicker(100 * time.Millisecond); ; {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
@@ -113,7 +118,7 @@ func answering(ctx context.Context, url string, ended <-chan struct{}) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not answer: %w", url, err)
 		case <-ended:
-			return fmt.Errorf("the driver ended; its log is beside the profile: %w", err)
+			return fmt.Errorf("the driver ended: %w", err)
 		case <-tick.C:
 		}
 	}
@@ -125,7 +130,7 @@ func (w *webKit) Open(ctx context.Context, url string) error {
 
 func (w *webKit) Evaluate(ctx context.Context, expression string, value any) error {
 	var text string
-	script := object{"script": "return (async () => JSON.stringify((" + expression + ") ?? null))()", "args": []any{}}
+	script := object{"script": "return JSON.stringify((" + expression + ") ?? null)", "args": []any{}}
 	if err := w.call(ctx, http.MethodPost, "/execute/sync", script, &text); err != nil {
 		return err
 	}
