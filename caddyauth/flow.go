@@ -32,6 +32,7 @@ type Flow struct {
 	Browser   string    `json:"b,omitempty"` // binds the flow to the browser cookie on the portal
 	Issued    time.Time `json:"t"`
 	Attempt   int       `json:"a,omitempty"` // handoffs tried for this flow, so that a refused cookie cannot loop
+	Lost      time.Time `json:"l,omitzero"`  // since when this browser begins sign-ins that never come back to the application
 	Mailed    string    `json:"m,omitempty"` // [mailedTo] of the user; set only in the address that a mail carries
 	StepUp    *StepUp   `json:"s,omitempty"` // set when a guard sent someone who is signed in
 

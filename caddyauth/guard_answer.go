@@ -227,7 +227,7 @@ func (v *visit) signIn(w http.ResponseWriter, r *http.Request, why refusal) erro
 			Status: http.StatusForbidden, Code: "cookies_refused", Reference: reference(r), ActionURL: target,
 		})
 	}
-	flow, err := v.flowTo(w, target)
+	flow, err := v.flowTo(w, r, target)
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (v *visit) signIn(w http.ResponseWriter, r *http.Request, why refusal) erro
 // formUnsent answers a form of somebody whose session has ended. It is not kept, for nobody is there to keep it for; the browser still has it
 // and sends it again when its page is reloaded. So the sign-in opens beside it.
 func (v *visit) formUnsent(w http.ResponseWriter, r *http.Request) error {
-	flow, err := v.flowTo(w, v.origin+"/")
+	flow, err := v.flowTo(w, r, v.origin+"/")
 	if err != nil {
 		return err
 	}
@@ -256,19 +256,25 @@ func (v *visit) formUnsent(w http.ResponseWriter, r *http.Request) error {
 }
 
 // flowTo begins a flow that comes back to target, which is sealed, and on another host than the portal's bound to this browser by a
-// nonce cookie that all its tabs share.
-func (v *visit) flowTo(w http.ResponseWriter, target string) (Flow, error) {
+// nonce cookie that all its tabs share. It counts navigations, which follow each other endlessly where nothing answers the handoff.
+func (v *visit) flowTo(w http.ResponseWriter, r *http.Request, target string) (Flow, error) {
 	flow := Flow{Return: target, Issued: v.rt.now()}
 	if v.shared {
 		return flow, nil
 	}
-	if v.nonce().secret == "" {
+	came := *v.nonce()
+	if came.secret == "" {
 		nonce, err := newNonce(v.rt.rand)
 		if err != nil {
 			return Flow{}, err
 		}
 		*v.nonce() = nonce
-		v.rt.nonceCookie.Set(w, nonce.String(), 0)
+	}
+	if isNavigation(r) {
+		*v.nonce(), flow.Lost = v.nonce().begin(v.rt.now())
+	}
+	if *v.nonce() != came {
+		v.rt.nonceCookie.Set(w, v.nonce().String(), 0)
 	}
 	flow.Host, flow.NonceHash, flow.Attempt = v.origin, v.nonce().hash(), v.nonce().tries
 	return flow, nil

@@ -253,7 +253,7 @@ func (v *visit) stepUpURL(w http.ResponseWriter, r *http.Request, target string,
 			return "", err
 		}
 	}
-	flow, err := v.flowTo(w, target)
+	flow, err := v.flowTo(w, r, target)
 	if err != nil {
 		return "", err
 	}

@@ -169,6 +169,10 @@ func (rt *realm) serveSignOut(w http.ResponseWriter, _ *http.Request, v *visit) 
 func (rt *realm) serveHandoff(w http.ResponseWriter, r *http.Request, v *visit) error {
 	asked := rt.askedFor(r, v)
 	if r.Method != http.MethodPost {
+		if v.nonce().begun > 0 {
+			*v.nonce() = v.nonce().arrived()
+			rt.nonceCookie.Set(w, v.nonce().String(), 0)
+		}
 		return rt.guardPage(w, r, http.StatusOK, templates.HandoffPage{Again: asked})
 	}
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
@@ -249,7 +253,7 @@ func (rt *realm) otherTab(w http.ResponseWriter, r *http.Request, v *visit, take
 
 // goBack counts the handoff and tells the page's script where to go in the application.
 func (rt *realm) goBack(w http.ResponseWriter, v *visit, location string) error {
-	rt.nonceCookie.Set(w, v.nonce().tried(rt.now()).String(), 0)
+	rt.nonceCookie.Set(w, v.nonce().arrived().tried(rt.now()).String(), 0)
 	if !sameOriginPath(location) {
 		location = "/"
 	}

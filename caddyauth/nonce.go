@@ -16,6 +16,9 @@ const (
 	nonceLength = 43 // 32 bytes in base64url
 	loopTries   = 3  // handoffs in a row that left no session
 	loopWindow  = 15 * time.Second
+
+	lostBegun  = 8 // sign-ins begun in a row of which none came as far as the handoff
+	lostWindow = time.Minute
 )
 
 // nonceValue is the nonce cookie: the secret that binds handoffs to one browser, and how often and when it last came back from
@@ -25,6 +28,9 @@ type nonceValue struct {
 	secret string
 	tries  int
 	last   time.Time
+
+	begun int       // sign-ins begun since the last handoff came
+	since time.Time // the first of them
 }
 
 // codeEncoding has one text per value. It is made once: the nonce comes with every request.
@@ -67,25 +73,43 @@ func parseNonce(value string) nonceValue {
 	if !counted {
 		return n
 	}
-	tries, at, _ := strings.Cut(rest, ".")
-	count, err := strconv.ParseUint(tries, 10, 8)
+	tried, begun, _ := strings.Cut(rest, "~")
+	n.tries, n.last = parseCount(tried)
+	n.begun, n.since = parseCount(begun)
+	return n
+}
+
+// parseCount reads "count.milliseconds"; what is not that counts as nothing.
+func parseCount(s string) (int, time.Time) {
+	count, at, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseUint(count, 10, 8)
 	if err != nil {
-		return n
+		return 0, time.Time{}
 	}
 	milliseconds, err := strconv.ParseInt(at, 10, 64)
 	if err != nil {
-		return n
+		return 0, time.Time{}
 	}
-	n.tries, n.last = int(count), time.UnixMilli(milliseconds)
-	return n
+	return int(n), time.UnixMilli(milliseconds)
 }
 
 // String is the cookie's value.
 func (n nonceValue) String() string {
-	if n.tries == 0 {
+	if n.tries == 0 && n.begun == 0 {
 		return n.secret
 	}
-	return n.secret + "." + strconv.Itoa(n.tries) + "." + strconv.FormatInt(n.last.UnixMilli(), 10)
+	s := n.secret + "." + formatCount(n.tries, n.last)
+	if n.begun > 0 {
+		s += "~" + formatCount(n.begun, n.since)
+	}
+	return s
+}
+
+func formatCount(n int, at time.Time) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n) + "." + strconv.FormatInt(at.UnixMilli(), 10)
 }
 
 // hash is what flows and codes carry instead of the secret.
@@ -124,3 +148,22 @@ func (n nonceValue) recent(now time.Time) bool {
 
 // loops reports whether this browser keeps coming back from handoffs.
 func (n nonceValue) loops(now time.Time) bool { return n.tries >= loopTries && n.recent(now) }
+
+// begin counts one more sign-in. When so many in a row were begun within the window that none of them can have come back to the handoff,
+// lost is when they began, and the count starts afresh.
+func (n nonceValue) begin(now time.Time) (counted nonceValue, lost time.Time) {
+	if age := now.Sub(n.since); n.begun == 0 || age < 0 || age > lostWindow {
+		n.begun, n.since = 0, now.Truncate(time.Millisecond)
+	}
+	if n.begun++; n.begun >= lostBegun {
+		lost = n.since
+		n.begun, n.since = 0, time.Time{}
+	}
+	return n, lost
+}
+
+// arrived is the nonce of a browser that has come to the handoff.
+func (n nonceValue) arrived() nonceValue {
+	n.begun, n.since = 0, time.Time{}
+	return n
+}

@@ -62,6 +62,9 @@ func (v *portalVisit) moveOn(flow Flow) (bool, error) {
 	if err != nil || !ok {
 		return false, err
 	}
+	if flow.Host != "" && !flow.Lost.IsZero() && !flow.Lost.Before(s.Factors.Newest()) {
+		return true, v.handoffLost(flow)
+	}
 	if flow.Attempt >= loopTries {
 		flow.Attempt = 0
 		if v.again, err = v.rt.flowURL("sign-in", flow); err != nil {
@@ -88,6 +91,19 @@ func (v *portalVisit) moveOn(flow Flow) (bool, error) {
 		v.audit(happenedSingleSignOn, "", append(whoIs(s), zap.String("application", flow.Host))...)
 	}
 	return true, v.goOn(flow, location)
+}
+
+// handoffLost ends a circle: the browser is sent to the application's handoff again and again, and something else than the guard answers
+// there, such as a redirect to the guarded part of the site.
+func (v *portalVisit) handoffLost(flow Flow) error {
+	v.rt.logger.Error("this site never answers "+v.rt.portal.Path+"handoff, so its sign-ins go round in circles: put `passwordless_guard "+v.rt.portal.Path+
+		"*` beside the guarded part, and redirects and other routes after it", zap.String("application", flow.Host), zap.String("reference", reference(v.r)))
+	flow.Lost = time.Time{}
+	var err error
+	if v.again, err = v.rt.flowURL("sign-in", flow); err != nil {
+		return err
+	}
+	return v.fail(failure{status: http.StatusForbidden, code: "handoff_lost"})
 }
 
 // signInPage renders the form with a fresh challenge for a passkey; nothing is stored for that.

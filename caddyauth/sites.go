@@ -13,8 +13,8 @@ import (
 // sites is what the routes of a configuration say about our handlers. It finds mistakes that are no errors, because another Caddy may do
 // what is missing, but that people would otherwise meet as an empty or refused page.
 type sites struct {
-	guards  map[siteHost]bool // guards and forward auth; host is "" where any host leads there, or another proxy asks
-	portals map[siteHost]bool
+	guards  map[siteHost][]reach // guards and forward auth; host is "" where any host leads there, or another proxy asks
+	portals map[siteHost][]reach
 }
 
 type siteHost struct{ realm, host string }
@@ -25,10 +25,10 @@ func (a *App) checkSites(app *caddyhttp.App) {
 		return
 	}
 	a.sites.Do(func() {
-		found := sites{guards: make(map[siteHost]bool), portals: make(map[siteHost]bool)}
+		found := sites{guards: make(map[siteHost][]reach), portals: make(map[siteHost][]reach)}
 		for _, server := range app.Servers {
 			walk := siteWalk{sites: &found, named: server.NamedRoutes}
-			walk.routes(server.Routes, nil)
+			walk.routes(server.Routes, nil, nil)
 		}
 		for name, r := range a.Realms {
 			found.check(name, r, a.ctx.Logger().With(zap.String("realm", name)))
@@ -50,12 +50,18 @@ func (s *sites) check(name string, r *Realm, logger *zap.Logger) {
 		if !r.serves(host) {
 			logger.Warn("a guard is on a host that is not among the applications of its realm, so every request there gets 403: add its origin to `applications`",
 				zap.String("host", host))
+			continue
+		}
+		// On the portal's host there is no handoff. Where any host leads to a guard, another site may answer it.
+		if handoff := r.portalURL.Path + "handoff"; host != "" && !coversHost(host, r.portalOrigin.host) && !s.reached(name, host, handoff) {
+			logger.Warn("sign-ins cannot come back to this host, for a guard is only on another part of it than "+handoff+
+				": put `passwordless_guard "+r.portalURL.Path+"*` beside that part", zap.String("host", host))
 		}
 	}
 }
 
 // hostsOf lists the hosts of one realm, sorted.
-func hostsOf(found map[siteHost]bool, realm string) []string {
+func hostsOf(found map[siteHost][]reach, realm string) []string {
 	var hosts []string
 	for at := range maps.Keys(found) {
 		if at.realm == realm {
@@ -103,23 +109,28 @@ type siteWalk struct {
 	invoked []string
 }
 
-func (w *siteWalk) routes(routes caddyhttp.RouteList, hosts []string) {
+func (w *siteWalk) routes(routes caddyhttp.RouteList, hosts []string, paths reach) {
+	rewritten := false
 	for i := range routes {
-		w.route(&routes[i], hosts)
+		w.route(&routes[i], hosts, paths, rewritten)
+		rewritten = rewritten || rewrites(&routes[i])
 	}
 }
 
 // route goes through the handlers of one route. The innermost matcher of hosts says on which ones they are.
-func (w *siteWalk) route(route *caddyhttp.Route, hosts []string) {
+func (w *siteWalk) route(route *caddyhttp.Route, hosts []string, paths reach, rewritten bool) {
 	if own := routeHosts(route); len(own) > 0 {
 		hosts = own
 	}
+	if !rewritten {
+		paths = paths.within(route)
+	}
 	for _, handler := range route.Handlers {
-		w.handler(handler, hosts)
+		w.handler(handler, hosts, paths)
 	}
 	for _, raw := range route.HandlersRaw {
 		if handler, err := decodeHandler(raw); err == nil { // what cannot be read is an error of its own
-			w.handler(handler, hosts)
+			w.handler(handler, hosts, paths)
 		}
 	}
 }
@@ -144,30 +155,31 @@ func routeHosts(route *caddyhttp.Route) []string {
 	return hosts
 }
 
-func (w *siteWalk) handler(handler any, hosts []string) {
+func (w *siteWalk) handler(handler any, hosts []string, paths reach) {
 	if len(hosts) == 0 {
 		hosts = []string{""}
 	}
 	switch h := handler.(type) {
 	case *Portal:
-		w.note(w.sites.portals, h.realmName(), hosts)
+		w.note(w.sites.portals, h.realmName(), hosts, paths)
 	case *Guard:
-		w.note(w.sites.guards, h.realmName(), hosts)
+		w.note(w.sites.guards, h.realmName(), hosts, paths)
 	case *ForwardAuth:
-		w.note(w.sites.guards, h.realmName(), []string{""})
+		w.note(w.sites.guards, h.realmName(), []string{""}, reach{nil}) // it answers no handoff
 	case *caddyhttp.Subroute:
-		w.routes(h.Routes, hosts)
+		w.routes(h.Routes, hosts, paths)
 	case *caddyhttp.Invoke:
 		if route := w.named[h.Name]; route != nil && !slices.Contains(w.invoked, h.Name) {
 			w.invoked = append(w.invoked, h.Name)
-			w.route(route, hosts)
+			w.route(route, hosts, paths, true)
 			w.invoked = w.invoked[:len(w.invoked)-1]
 		}
 	}
 }
 
-func (w *siteWalk) note(found map[siteHost]bool, realm string, hosts []string) {
+func (w *siteWalk) note(found map[siteHost][]reach, realm string, hosts []string, paths reach) {
 	for _, host := range hosts {
-		found[siteHost{realm, host}] = true
+		at := siteHost{realm, host}
+		found[at] = append(found[at], paths)
 	}
 }

@@ -197,7 +197,7 @@ func TestNoticesAreDistinct(t *testing.T) {
 		for _, code := range []string{"no_passkey", "cancelled", "link_expired", "link_used", "link_replaced", "link_malformed", "link_elsewhere",
 			"too_many", "unavailable", "expired_flow", "wrong_account", "invalid", "reauthentication_required", "unknown_credential",
 			"backup_eligibility_changed", "passkey_unreadable",
-			"cookies_refused", "handoff_failed", "not_found", "forbidden", "internal", "sign_up_closed", "email_invalid", "cross_origin",
+			"cookies_refused", "handoff_failed", "handoff_lost", "not_found", "forbidden", "internal", "sign_up_closed", "email_invalid", "cross_origin",
 			"code_wrong", "code_spent", "code_sent", "step_up_other", "step_up_elsewhere",
 			"phone_invalid", "phone_verified", "phone_removed"} {
 			text := pages.Text(lang, code)

@@ -3,8 +3,10 @@ package integration
 import (
 	"bufio"
 	"fmt"
+	"html"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,5 +79,26 @@ func TestPortalRoot(t *testing.T) {
 	}
 	if a := s.ask(http.MethodPost, s.portal+"/"); a.status != http.StatusOK || a.location != "" {
 		t.Errorf("POST: %d %s", a.status, a.location)
+	}
+}
+
+// A guard on a part of a site alone, and a redirect to that part, which catches the handoff: the circle ends in a page, and the log names
+// the remedy.
+func TestRedirectOverTheHandoffEndsInAPageThatSaysWhy(t *testing.T) {
+	s := newSite(t, "\nhttp://app.localhost:PORT {\nhandle_path /wiki/* {\npasswordless_guard\nreverse_proxy APPLICATION\n}\nhandle {\nredir * /wiki/\n}\n}\n")
+	v := visitor{s.nodes, s.browser(addresses[0], s.jar)}
+	v.submit(v.open(s.app+"/wiki/page"), url.Values{"email": {"anna@example.com"}})
+	mailed := v.link("anna@example.com")
+	_, link, _ := strings.Cut(mailed, "#")
+	at := v.submit(v.open(mailed), url.Values{"link": {link}})
+	for range 20 {
+		onward := onwardPattern.FindStringSubmatch(at.body)
+		if onward == nil {
+			break
+		}
+		at = v.open(html.UnescapeString(onward[1])) // redirected to /wiki/ and from there to the portal
+	}
+	if at.response.StatusCode != http.StatusForbidden || !strings.Contains(at.body, "This site cannot finish signing you in") {
+		t.Errorf("the circle ends at %s with %s", at.at.Path, at.response.Status)
 	}
 }

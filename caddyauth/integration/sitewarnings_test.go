@@ -13,6 +13,7 @@ func TestValidateWarnsOfSitesThatDoNotFit(t *testing.T) {
 		unserved = "a portal that no site of this configuration serves"
 		misplace = "passwordless_portal is on sites whose hosts are not the portal's"
 		unlisted = "a guard is on a host that is not among the applications"
+		noReturn = "sign-ins cannot come back to this host"
 		noInbox  = "an inbox that cannot be opened"
 	)
 	for name, tc := range map[string]struct {
@@ -45,6 +46,21 @@ func TestValidateWarnsOfSitesThatDoNotFit(t *testing.T) {
 		"guard on an unlisted host":         {sites: "auth.example.com {\npasswordless_portal\n}\nshop.example.com {\npasswordless_guard /admin/*\n}", want: []string{unlisted, "shop.example.com"}},
 		"guard on the parent domain":        {sites: "auth.example.com {\npasswordless_portal\n}\ntools.example.com {\nhandle /x/* {\npasswordless_guard\n}\n}", want: []string{unlisted, "tools.example.com"}},
 		"guard on one unlisted host of two": {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com, www.example.com {\npasswordless_guard\n}", want: []string{unlisted, "www.example.com"}},
+
+		"a guard on a part, and one on its own addresses": {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\nhandle_path /wiki/* {\npasswordless_guard\n}\npasswordless_guard /auth/*\n}"},
+		"a guard with a matcher":                          {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\npasswordless_guard /wiki/*\n}"},
+		"a guard on everything but a part":                {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\nhandle /public/* {\nrespond 200\n}\nhandle {\npasswordless_guard\n}\n}"},
+		"its own addresses in another site":               {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com/wiki/* {\npasswordless_guard\n}\napp.example.com/auth/* {\npasswordless_guard\n}"},
+		"its own addresses in a wildcard site":            {sites: "auth.example.com {\npasswordless_portal\n}\nwiki.tools.example.com {\nhandle /wiki/* {\npasswordless_guard\n}\n}\n*.tools.example.com {\npasswordless_guard\n}"},
+		"a regular expression, which is not looked into":  {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\n@part path_regexp ^/(auth|wiki)/\nhandle @part {\npasswordless_guard\n}\n}"},
+		"a matcher after a rewrite":                       {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\nroute {\nuri strip_prefix /auth\n@part path /handoff\nhandle @part {\npasswordless_guard\n}\n}\n}"},
+		"the portal beside a guarded part":                {sites: "auth.example.com {\npasswordless_portal\nhandle /wiki/* {\npasswordless_guard\n}\n}"},
+		"handle_path alone":                               {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\nhandle_path /wiki/* {\npasswordless_guard\n}\n}", want: []string{noReturn, "app.example.com", "/auth/handoff"}},
+		"two parts":                                       {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\nhandle /wiki/* {\npasswordless_guard\n}\nhandle /blog/* {\npasswordless_guard\n}\n}", want: []string{noReturn, "app.example.com", "/auth/handoff"}},
+		"a part by a matcher with a name":                 {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\n@part path /wiki /wiki/*\nroute @part {\npasswordless_guard\n}\n}", want: []string{noReturn, "app.example.com", "/auth/handoff"}},
+		"a part of a wildcard site":                       {sites: "auth.example.com {\npasswordless_portal\n}\n*.tools.example.com {\nhandle /Wiki/* {\npasswordless_guard\n}\n}", want: []string{noReturn, "*.tools.example.com", "/auth/handoff"}},
+		"own addresses of another host":                   {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\nhandle /wiki/* {\npasswordless_guard\n}\n}\nx.tools.example.com {\npasswordless_guard\n}", want: []string{noReturn, "app.example.com", "/auth/handoff"}},
+
 		"neither inbox nor mail server": {sites: "auth.example.com {\npasswordless_portal\n}\napp.example.com {\npasswordless_guard\n}",
 			pool: "user_pool embedded FOLDER/pool.db", want: []string{noInbox}},
 	} {
@@ -77,7 +93,7 @@ SITES
 			if err != nil && !os.IsNotExist(err) {
 				t.Fatal(err)
 			}
-			for _, warning := range []string{unserved, misplace, unlisted, noInbox} {
+			for _, warning := range []string{unserved, misplace, unlisted, noReturn, noInbox} {
 				wanted := len(tc.want) > 0 && tc.want[0] == warning
 				if got := strings.Count(string(text), warning); got != map[bool]int{true: 1}[wanted] {
 					t.Errorf("%q stands there %d times\n%s", warning, got, text)
