@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,10 +91,14 @@ func TestForwardedForDoesNotSplitLimits(t *testing.T) {
 
 // Sign-ups that come to the pool past the portal use up what the portal has for strangers, by address and overall, and leave the reserve.
 func TestSignUpsPastThePortalShareItsLimits(t *testing.T) {
-	p := newPortal(t)
+	p := newPortal(t, func(r *Realm, _ *Portal) { r.SMSCallingCodes = []string{"+49"} })
 	p.rt.limits = p.portal.limits
+	settings := p.rt.settings()
+	if !slices.Equal(settings.SMSCallingCodes, []string{"+49"}) {
+		t.Errorf("the pool is told of the countries %q", settings.SMSCallingCodes)
+	}
 	for i := range 60 {
-		if wait := p.rt.signUpWait("127.0.0.1"); wait > 0 {
+		if wait := settings.SignUpWait("127.0.0.1"); wait > 0 {
 			t.Fatalf("sign-up %d waits %s", i, wait)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -290,5 +291,15 @@ func TestSigningKeyRotation(t *testing.T) {
 		if err := provision(t, p); err != nil || p.config(realmSettings(t)).KeyRotation != want {
 			t.Errorf("%q: %s, %v", option, p.config(realmSettings(t)).KeyRotation, err)
 		}
+	}
+}
+
+// What the realm allows is what the pool allows to those who come past the portal.
+func TestPoolHasTheRealmsRules(t *testing.T) {
+	s := realmSettings(t)
+	s.SMSCallingCodes, s.SignUpMode, s.SignUpDomains = []string{"+49"}, "domains", []string{"example.com"}
+	c := new(UserPool).config(s)
+	if !slices.Equal(c.SMSCallingCodes, s.SMSCallingCodes) || c.SignUp.Mode != "domains" || !slices.Equal(c.SignUp.Domains, s.SignUpDomains) {
+		t.Errorf("countries %q, sign-up %+v", c.SMSCallingCodes, c.SignUp)
 	}
 }

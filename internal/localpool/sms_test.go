@@ -161,3 +161,13 @@ func TestRefreshedTokenProvesTheUser(t *testing.T) {
 		t.Errorf("%+v, %v", done, err)
 	}
 }
+
+// The list of countries holds in the pool as well: its protocol can be spoken past the portal.
+func TestCodesToListedCountries(t *testing.T) {
+	for listed, want := range map[string]bool{"+31": true, "+49": false} {
+		p, _, _ := withPhone(t, func(c *Config) { c.SMSCallingCodes = []string{listed} })
+		if code, _ := askCode(t, p, askForCode); (code != "") != want {
+			t.Errorf("%s listed: the message to %s was sent: %t", listed, phone, code != "")
+		}
+	}
+}

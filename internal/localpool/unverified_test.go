@@ -114,3 +114,32 @@ func TestUnverifiedLifetimeChanges(t *testing.T) {
 		t.Error("a minute is less than a link lives")
 	}
 }
+
+// Each reason to stay suffices alone: a sign-in, which need not verify an address, and an address that was verified without one.
+func TestEachReasonKeepsAnAccount(t *testing.T) {
+	for name, reason := range map[string]func(tx *bbolt.Tx, now time.Time) error{
+		"a sign-in": func(tx *bbolt.Tx, now time.Time) error { return keepUser(tx, alice, now) },
+		"a verified address": func(tx *bbolt.Tx, now time.Time) error {
+			u, _, err := findUser(tx, alice, now)
+			if err != nil {
+				return err
+			}
+			u.Attributes["email_verified"] = "true"
+			return putUser(tx, u)
+		},
+	} {
+		c := newClock()
+		config := testConfig(t, c)
+		config.UnverifiedLifetime = time.Hour
+		p := openPool(t, config)
+		signUp(t, p, alice)
+		if err := p.db.update(t.Context(), func(tx *bbolt.Tx) error { return reason(tx, c.now()) }); err != nil {
+			t.Fatal(err)
+		}
+		c.advance(90 * 24 * time.Hour)
+		signUp(t, p, "other@example.org") // a commit, with its sweep
+		if _, found, err := p.user(alice); !found || err != nil {
+			t.Errorf("%s: the account was removed, %v", name, err)
+		}
+	}
+}

@@ -72,3 +72,15 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The countries and the day's budget of messages come from the environment, and hold in each function.
+func TestLimitsOfMessages(t *testing.T) {
+	env := with(map[string]string{"SMS_CALLING_CODES": "+49, +43", "SMS_PER_DAY_FOR_ALL": "500"})
+	h, _, err := New(env, slog.New(slog.DiscardHandler), Options{})
+	if err != nil || env.Err() != nil {
+		t.Fatal(err, env.Err())
+	}
+	if s := h.SMS; !reflect.DeepEqual(s.CallingCodes, []string{"+49", "+43"}) || s.AllPerDay != 500 {
+		t.Errorf("countries %q, %d a day", s.CallingCodes, s.AllPerDay)
+	}
+}
