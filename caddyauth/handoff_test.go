@@ -102,7 +102,7 @@ func TestHandoffSignsInAndReturnsWithQueryAndFragment(t *testing.T) {
 	code := g.signedIn(flow, "alice")
 
 	page := g.serve(navigation(appOrigin+"/auth/handoff", nonce), guard)
-	if page.Code != http.StatusOK || !strings.Contains(page.Header().Get("Content-Security-Policy"), "default-src 'none'") || page.Header().Get("Referrer-Policy") != "no-referrer" {
+	if page.Code != http.StatusOK || !strings.Contains(page.Header().Get("Content-Security-Policy"), "default-src 'none'") || page.Header().Get("Referrer-Policy") != "strict-origin" {
 		t.Errorf("page: %d %v", page.Code, page.Header())
 	}
 	w := g.serve(post(appOrigin, code, nonce), guard)

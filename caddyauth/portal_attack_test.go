@@ -124,7 +124,7 @@ func TestSecurityHeaders(t *testing.T) {
 			}
 		}
 		for header, want := range map[string]string{
-			"Cache-Control": "no-store", "Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff",
+			"Cache-Control": "no-store", "Referrer-Policy": "strict-origin", "X-Content-Type-Options": "nosniff",
 			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": strictHTTPS,
 		} {
 			if got := h.Get(header); got != want {

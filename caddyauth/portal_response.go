@@ -24,6 +24,9 @@ const (
 	maxPortalBody = 64 << 10         // bytes
 	poolTimeout   = 20 * time.Second // for what one request asks of the user pool
 	strictHTTPS   = "max-age=31536000"
+	// referrerPolicy keeps sealed values of our addresses out of the header Referer, which upstreams get and access logs show. With
+	// no-referrer, browsers would send `Origin: null` with our forms.
+	referrerPolicy = "strict-origin"
 )
 
 // failure is what a request could not have: a status, a code that pages and scripts have a text for, and the cause, which only
@@ -76,8 +79,7 @@ func (v *portalVisit) commonHeaders() {
 	h := v.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", portalPolicy)
-	// Not no-referrer: browsers would then send `Origin: null` with our own forms.
-	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Referrer-Policy", referrerPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
