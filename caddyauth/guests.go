@@ -48,11 +48,13 @@ type Notifier interface {
 
 // OpenedPool is a user pool ready for use.
 type OpenedPool struct {
-	Pool       userpool.Pool
-	Issuer     string       // "iss" of its tokens
-	JWKSURL    string       // where its public keys are
-	ClientID   string       // audience of its tokens
-	HTTPClient *http.Client // reaches JWKSURL; nil means http.DefaultTransport with a timeout
+	Pool   userpool.Pool
+	Issuer string // "iss" of its tokens
+	// FormerIssuers are further values of "iss" that tokens of before may have: exact ones, of the same pool.
+	FormerIssuers []string
+	JWKSURL       string       // where its public keys are
+	ClientID      string       // audience of its tokens
+	HTTPClient    *http.Client // reaches JWKSURL; nil means http.DefaultTransport with a timeout
 
 	Credentials passkey.Store // nil when the pool keeps none
 	Notifier    Notifier      // nil when nobody sends mail about changes

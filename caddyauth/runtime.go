@@ -156,14 +156,15 @@ func (rt *realm) openCredentials(ctx caddy.Context) error {
 }
 
 func (rt *realm) openVerifier(opened OpenedPool) error {
-	key := strings.Join([]string{opened.Issuer, opened.JWKSURL, opened.ClientID}, "\n")
+	key := strings.Join(append([]string{opened.Issuer, opened.JWKSURL, opened.ClientID}, opened.FormerIssuers...), "\n")
 	shared, _, err := verifiers.LoadOrNew(key, func() (caddy.Destructor, error) {
 		v, err := token.NewVerifier(token.Options{
-			Issuer:     opened.Issuer,
-			JWKSURL:    opened.JWKSURL,
-			ClientIDs:  []string{opened.ClientID},
-			HTTPClient: opened.HTTPClient,
-			Now:        rt.now,
+			Issuer:        opened.Issuer,
+			FormerIssuers: opened.FormerIssuers,
+			JWKSURL:       opened.JWKSURL,
+			ClientIDs:     []string{opened.ClientID},
+			HTTPClient:    opened.HTTPClient,
+			Now:           rt.now,
 		})
 		return sharedVerifier{v}, err
 	})

@@ -64,3 +64,33 @@ func TestCognitoIssuerOption(t *testing.T) {
 		}
 	}
 }
+
+// The embedded pool gets an address, and with it another issuer: tokens from before still open sessions and step-ups. Those of an issuer that
+// was not named do not.
+func TestTokensOfAFormerIssuer(t *testing.T) {
+	for name, test := range map[string]struct {
+		former []string
+		want   bool
+	}{
+		"named":      {[]string{"https://pool.example.com/p"}, true},
+		"not named":  {nil, false},
+		"its prefix": {[]string{"https://pool.example.com/"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPortal(t)
+			err := p.rt.openVerifier(OpenedPool{
+				Issuer: "http://localhost:9229/p", FormerIssuers: test.former, JWKSURL: "https://pool.example.com/jwks", ClientID: "client",
+				HTTPClient: &http.Client{Transport: roundTrip(p.jwks)},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := p.browser()
+			_, mailed := b.askForLink(anna, appOrigin+"/")
+			b.useLink(mailed, p.pool.lastLink)
+			if _, ok := b.session(); ok != test.want {
+				t.Errorf("signed in: %v, want %v", ok, test.want)
+			}
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 //		inbox_host             <name...>
 //		smtp                   <host:port> { … }
 //		protocol               <host:port>
+//		issuer                 <origin>
 //		browser_client         <origin...>
 //		admin_key              <id> <secret>
 //		from                   <address>
@@ -55,6 +56,8 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		text = &p.Inbox
 	case "protocol":
 		text = &p.Protocol
+	case "issuer":
+		text = &p.Issuer
 	case "admin_key":
 		return p.unmarshalAdminKey(d)
 	case "from":
@@ -102,7 +105,7 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		p.RefreshTokenRotation = value == "on"
 		return nil
 	default:
-		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, browser_client, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
+		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, issuer, browser_client, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
 			"refresh_token_rotation, signing_key_rotation, session_lifetime, unverified_account_lifetime, pre_token_version or trigger", option)
 	}
 	if !d.AllArgs(text) {

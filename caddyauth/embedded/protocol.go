@@ -57,8 +57,8 @@ func (p *UserPool) provisionProtocol() error {
 	return nil
 }
 
-// serveProtocol lets other programs on this machine speak to the pool: the AWS CLI, an SDK. It answers to loopback names only, for a foreign page
-// may have pointed its own name here (DNS rebinding).
+// serveProtocol lets other programs on this machine speak to the pool: the AWS CLI, an SDK. It answers to loopback names and that of the issuer
+// only, because a foreign page may have pointed its own name here (DNS rebinding).
 func (p *UserPool) serveProtocol(ctx context.Context, pool *localpool.Pool, signUpWait func(address string) time.Duration) (stop func() error, err error) {
 	if p.Protocol == "" {
 		return func() error { return nil }, nil
@@ -71,12 +71,12 @@ func (p *UserPool) serveProtocol(ctx context.Context, pool *localpool.Pool, sign
 	if !ok {
 		return nil, fmt.Errorf("user_pool embedded: protocol: %q is no stream address", p.Protocol)
 	}
-	handler := p.crossOrigin(limitSignUps(pool.Handler(), signUpWait))
+	handler, names := p.crossOrigin(limitSignUps(pool.Handler(), signUpWait)), &standalone{Hosts: p.publicHosts()}
 	p.logger.InfoContext(ctx, "the user pool's protocol is served", slog.String("address", "http://"+listener.Addr().String()),
 		slog.String("user_pool_id", pool.UserPoolID()), slog.String("client_id", pool.ClientID()))
 	return serveHTTP(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !new(standalone).allowed(r.Host) {
-			http.Error(w, "this pool answers to loopback names only", http.StatusMisdirectedRequest)
+		if !names.allowed(r.Host) {
+			http.Error(w, "this pool answers to loopback names and that of its issuer only", http.StatusMisdirectedRequest)
 			return
 		}
 		handler.ServeHTTP(w, r)

@@ -97,6 +97,11 @@ type UserPool struct {
 	// Address on this machine, such as `localhost:9229`, where other programs reach the pool by Cognito's protocol. Default: none.
 	Protocol string `json:"protocol,omitempty"`
 
+	// Origin that begins the issuer of tokens, as in `https://pool.example.com`; the pool's ID follows it. It is where others read the discovery
+	// document and the keys, so it must lead to `protocol`. Default: `http://` and the address of `protocol`; without `protocol`, a name that only
+	// this server knows.
+	Issuer string `json:"issuer,omitempty"`
+
 	// Origins whose scripts sign people in themselves at that address, with the client of amazon-cognito-passwordless-auth for one. The app client
 	// then has no secret, sign-in links may lead to these origins, and codes are sent by SMS to whoever names a user, a few a day, because such
 	// clients show no first factor before. Default: none.
@@ -126,7 +131,7 @@ func (p *UserPool) Provision(ctx caddy.Context) error {
 		caddyauth.WarnOfLiteralSecret(ctx.Logger(), "admin_key: secret", p.AdminKey.Secret)
 	}
 	repl := caddy.NewReplacer()
-	for name, field := range map[string]*string{"path": &p.Path, "inbox": &p.Inbox, "from": &p.From, "product": &p.Product, "protocol": &p.Protocol} {
+	for name, field := range map[string]*string{"path": &p.Path, "inbox": &p.Inbox, "from": &p.From, "product": &p.Product, "protocol": &p.Protocol, "issuer": &p.Issuer} {
 		value, err := repl.ReplaceOrErr(*field, true, true)
 		if err != nil {
 			return fmt.Errorf("user_pool embedded: %s: %w", name, err)
@@ -147,6 +152,9 @@ func (p *UserPool) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("user_pool embedded: %w", err)
 	}
 	if err := p.provisionProtocol(); err != nil {
+		return fmt.Errorf("user_pool embedded: %w", err)
+	}
+	if err := p.provisionIssuer(); err != nil {
 		return fmt.Errorf("user_pool embedded: %w", err)
 	}
 	if err := p.provisionBrowserClient(); err != nil {
@@ -272,15 +280,16 @@ func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) 
 		return caddyauth.OpenedPool{}, errors.Join(err, stopInbox(), opened.close())
 	}
 	return caddyauth.OpenedPool{
-		Pool:        client,
-		Issuer:      pool.Issuer(),
-		JWKSURL:     client.JWKSURL(),
-		ClientID:    pool.ClientID(),
-		HTTPClient:  pool.Client(),
-		Credentials: pool.Credentials(),
-		Notifier:    pool,
-		Admin:       admin{pool},
-		Close:       func() error { return errors.Join(stopProtocol(), stopInbox(), opened.close()) },
+		Pool:          client,
+		Issuer:        pool.Issuer(),
+		FormerIssuers: pool.FormerIssuers(),
+		JWKSURL:       client.JWKSURL(),
+		ClientID:      pool.ClientID(),
+		HTTPClient:    pool.Client(),
+		Credentials:   pool.Credentials(),
+		Notifier:      pool,
+		Admin:         admin{pool},
+		Close:         func() error { return errors.Join(stopProtocol(), stopInbox(), opened.close()) },
 	}, nil
 }
 
@@ -288,6 +297,7 @@ func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) 
 func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 	c := localpool.Config{
 		Path:                 p.Path,
+		PublicURL:            p.publicURL(),
 		Passkeys:             s.Passkeys,
 		RedirectURIs:         slices.Concat(s.LinkRedirectURIs, p.BrowserClient),
 		LinkLifetime:         s.LinkLifetime,

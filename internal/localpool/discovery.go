@@ -17,6 +17,10 @@ func (p *Pool) Endpoint() string { return endpoint }
 // Issuer is the "iss" of the pool's tokens.
 func (p *Pool) Issuer() string { return p.issuer(p.current.Load()) }
 
+// FormerIssuers are those under which the pool may have signed tokens that are still valid: a server accepts them so that a new address of the
+// pool signs nobody out.
+func (p *Pool) FormerIssuers() []string { return p.formerIssuers(p.current.Load()) }
+
 // Client reaches the pool in process, without a socket. Requests to other hosts fail.
 func (p *Pool) Client() *http.Client { return &http.Client{Transport: transport{handler: p.Handler()}} }
 

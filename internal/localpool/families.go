@@ -160,7 +160,7 @@ func (p *Pool) signedIn(s *settings, accessToken string) (user, tokenFamily, err
 		return user{}, tokenFamily{}, invalidParameter("Missing required parameter AccessToken")
 	}
 	claims, err := p.keys.verifyToken(accessToken)
-	if err != nil || claims["token_use"] != "access" || claims["iss"] != p.issuer(s) {
+	if err != nil || claims["token_use"] != "access" || !p.issued(s, claims) {
 		return user{}, tokenFamily{}, notAuthorized("Invalid Access Token")
 	}
 	if scope, _ := claims["scope"].(string); !slices.Contains(strings.Fields(scope), scopeSelf) {

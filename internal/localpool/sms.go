@@ -63,7 +63,7 @@ func (c Config) codeHost() string {
 // verifySMS checks the codes of step-up.
 func (p *Pool) verifySMS(s *settings, store *triggerStore) (*verify.SMS, error) {
 	tokens, err := token.NewVerifier(token.Options{
-		Issuer: p.issuer(s), JWKSURL: endpoint + "/" + s.UserPoolID + "/.well-known/jwks.json", ClientIDs: []string{s.ClientID}, HTTPClient: p.Client(), Now: s.Now,
+		Issuer: p.issuer(s), FormerIssuers: p.formerIssuers(s), JWKSURL: endpoint + "/" + s.UserPoolID + "/.well-known/jwks.json", ClientIDs: []string{s.ClientID}, HTTPClient: p.Client(), Now: s.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("verifying tokens for step-up: %w", err)

@@ -3,6 +3,7 @@ package localpool
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,20 @@ import (
 const scopeSelf = "aws.cognito.signin.user.admin"
 
 func (p *Pool) issuer(s *settings) string { return s.PublicURL + "/" + s.UserPoolID }
+
+// formerIssuers is what tokens of this pool may also name: until it had an address, the name of the in-process transport.
+func (p *Pool) formerIssuers(s *settings) []string {
+	if s.PublicURL == endpoint {
+		return nil
+	}
+	return []string{endpoint + "/" + s.UserPoolID}
+}
+
+// issued reports whether a token that this pool signed names the pool as its issuer.
+func (p *Pool) issued(s *settings, claims map[string]any) bool {
+	iss, _ := claims["iss"].(string)
+	return iss == p.issuer(s) || slices.Contains(p.formerIssuers(s), iss)
+}
 
 // issue makes the tokens of a finished sign-in.
 func (p *Pool) issue(ctx context.Context, s *settings, u user, metadata map[string]string) (*authenticationResult, error) {

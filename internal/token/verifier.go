@@ -56,11 +56,13 @@ const (
 
 // Options configure a [Verifier].
 type Options struct {
-	Issuer     string       // exact value of iss
-	JWKSURL    string       // http or https
-	ClientIDs  []string     // app clients whose tokens are accepted; at least one
-	HTTPClient *http.Client // nil: a client of its own; every fetch is limited to 10 seconds
-	Now        func() time.Time
+	Issuer string // exact value of iss
+	// FormerIssuers are further exact values of iss, under which the same pool signed tokens before it was renamed. Default: none.
+	FormerIssuers []string
+	JWKSURL       string       // http or https
+	ClientIDs     []string     // app clients whose tokens are accepted; at least one
+	HTTPClient    *http.Client // nil: a client of its own; every fetch is limited to 10 seconds
+	Now           func() time.Time
 	// Leeway is how far our clock and the pool's may differ: zero means 30 seconds, at most 5 minutes.
 	Leeway time.Duration
 }
@@ -68,6 +70,7 @@ type Options struct {
 // Verifier checks tokens against one user pool. It is safe for concurrent use.
 type Verifier struct {
 	issuer  string
+	former  []string
 	clients []string
 	now     func() time.Time
 	leeway  time.Duration
@@ -80,6 +83,9 @@ func NewVerifier(o Options) (*Verifier, error) {
 	if o.Issuer == "" {
 		return nil, errors.New("token verifier: issuer is missing")
 	}
+	if slices.Contains(o.FormerIssuers, "") {
+		return nil, errors.New("token verifier: a former issuer is empty")
+	}
 	u, err := url.Parse(o.JWKSURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("token verifier: JWKS URL %q is not an absolute http or https URL", o.JWKSURL)
@@ -90,7 +96,7 @@ func NewVerifier(o Options) (*Verifier, error) {
 	if o.Leeway < 0 || o.Leeway > maxLeeway {
 		return nil, fmt.Errorf("token verifier: leeway %s is not between 0 and %s", o.Leeway, maxLeeway)
 	}
-	v := &Verifier{issuer: o.Issuer, clients: slices.Clone(o.ClientIDs), now: o.Now, leeway: o.Leeway}
+	v := &Verifier{issuer: o.Issuer, former: slices.Clone(o.FormerIssuers), clients: slices.Clone(o.ClientIDs), now: o.Now, leeway: o.Leeway}
 	if v.now == nil {
 		v.now = time.Now
 	}
@@ -150,7 +156,7 @@ func (v *Verifier) checkClient(c Claims, also []string) error {
 }
 
 func (v *Verifier) checkParties(c Claims, use Use, also []string) error {
-	if c.issuer != v.issuer {
+	if c.issuer != v.issuer && !slices.Contains(v.former, c.issuer) {
 		return fmt.Errorf("%w: it is from %.200q, this configuration expects %q", ErrIssuer, c.issuer, v.issuer)
 	}
 	if use != ID && use != Access || c.Use != use {

@@ -96,6 +96,41 @@ func (p *pool) verifier() *token.Verifier {
 	return v
 }
 
+// A pool that was renamed: tokens of its former name are good, those of names that only resemble it are not.
+func TestFormerIssuers(t *testing.T) {
+	p := newPool(t)
+	const former = "http://passwordless.internal/local_Ab12Cd34E"
+	options := token.Options{
+		Issuer: issuer, FormerIssuers: []string{former}, JWKSURL: p.server.URL + "/jwks.json", ClientIDs: []string{client}, Now: p.clock,
+	}
+	v, err := token.NewVerifier(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := func(iss any) error {
+		claims := with(p.idToken(), fields{"iss": iss})
+		_, err := v.Verify(t.Context(), sign(header, claims, poolKey), token.ID)
+		return err
+	}
+	for _, good := range []string{issuer, former} {
+		if err := verify(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	for _, bad := range []any{former + "/", former + "x", former[:len(former)-1], "https" + former[4:], strings.ToUpper(former), former + "," + issuer, "", []string{former}} {
+		if err := verify(bad); !errors.Is(err, token.ErrInvalid) {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+	if _, err := v.Verify(t.Context(), sign(header, with(p.idToken(), fields{"iss": former}), otherKey), token.ID); !errors.Is(err, token.ErrInvalid) {
+		t.Errorf("another key: %v", err)
+	}
+	options.FormerIssuers = []string{""}
+	if _, err := token.NewVerifier(options); err == nil {
+		t.Error("an empty former issuer would accept tokens without one")
+	}
+}
+
 func serveKeys(keys map[string]*rsa.PrivateKey) http.HandlerFunc {
 	var set struct {
 		Keys []map[string]string `json:"keys"`
