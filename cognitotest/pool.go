@@ -6,6 +6,8 @@
 //	user := pool.AddUser(t, "alice@example.com")
 //	tokens := pool.SignIn(t, "alice@example.com")
 //
+// Passkeys are added by the FIDO2 API at [Pool.FIDO2URL], with a user's ID token; package passkey/passkeytest has an authenticator in software.
+//
 // The pool signs people in without passwords: by passkey, by a link in a mail, and, as a second step, by a code in an SMS. What it sends can be read
 // with [Pool.Messages]. Tokens are signed with a key of the pool's own, which is published at [Pool.JWKSURL] as Cognito does. How it differs
 // from Cognito is in docs/embedded.md of this module.
@@ -62,6 +64,7 @@ type Pool struct {
 	ClientSecret string // "" without Config.ClientSecret
 	Issuer       string // "iss" of tokens
 	JWKSURL      string // the keys that tokens are signed with
+	FIDO2URL     string // base URL of the API by which users add and manage passkeys, with their ID token
 
 	// The key of an administrator, who may make, list, change and delete users and groups.
 	AccessKeyID, SecretAccessKey string
@@ -120,7 +123,8 @@ func Open(folder string, change ...func(*Config)) (*Pool, error) {
 	p.Region, p.UserPoolID, p.ClientID, p.ClientSecret = p.pool.Region(), p.pool.UserPoolID(), p.pool.ClientID(), p.pool.ClientSecret()
 	p.Issuer = p.pool.Issuer()
 	p.JWKSURL = p.Issuer + "/.well-known/jwks.json"
-	server.Config.Handler = p.pool.Handler()
+	p.FIDO2URL = p.Endpoint + localpool.FIDO2Path
+	server.Config.Handler = p.pool.HandlerWithFIDO2()
 	server.Start()
 	return p, nil
 }

@@ -137,7 +137,7 @@ func (s *standalone) run(ctx context.Context, out io.Writer, logger *slog.Logger
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
 
-	stops := []func() error{serveHTTP(listener, s.guard(pool.Handler()), logger)}
+	stops := []func() error{serveHTTP(listener, s.guard(pool.HandlerWithFIDO2()), logger)}
 	defer func() {
 		for _, stop := range stops {
 			err = errors.Join(err, stop())
