@@ -28,10 +28,14 @@ type tab struct {
 // browse starts a Chromium with an empty profile that finds the deployment's sites and trusts their certificate.
 func (d *deployment) browse() *tab {
 	d.t.Helper()
+	var rules strings.Builder // the first that fits counts
+	for host, address := range d.front {
+		fmt.Fprintf(&rules, "MAP %s:443 %s, ", host, address)
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
-		chromedp.Flag("host-resolver-rules", "MAP *.example.com:443 "+d.web),
+		chromedp.Flag("host-resolver-rules", rules.String()+"MAP *.example.com:443 "+d.web),
 		chromedp.Flag("ignore-certificate-errors-spki-list", d.certificate.pin),
 		chromedp.WindowSize(1280, 900),
 		chromedp.DisableGPU,

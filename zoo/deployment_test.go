@@ -1,10 +1,12 @@
 package zoo
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,11 +20,13 @@ import (
 // deployment is a recipe's Caddyfile at work: the portal, one application, the embedded user pool.
 type deployment struct {
 	t           *testing.T
-	portal, app string // origins
-	inbox       string // origin of the page of mails
-	web         string // host:port of Caddy's https
-	admin       string // host:port of Caddy's admin API
-	caddyfile   string // path
+	portal, app string            // origins
+	inbox       string            // origin of the page of mails
+	web         string            // host:port of Caddy's https
+	plain       string            // host:port of Caddy's http
+	front       map[string]string // host:port of what browsers reach instead, by host name
+	admin       string            // host:port of Caddy's admin API
+	caddyfile   string            // path
 	certificate certificate
 	client      *http.Client // finds the sites and follows no redirects
 	caddy       *process
@@ -33,14 +37,22 @@ var applicationsOf = regexp.MustCompile(`(?m)^\s*applications (https://\S+)`)
 // deploy starts Caddy with a Caddyfile of the documentation. Edits are for addresses and file names, in pairs.
 func deploy(t *testing.T, caddyfile example, edits ...string) *deployment {
 	t.Helper()
+	d := prepare(t, caddyfile, edits...)
+	d.run()
+	return d
+}
+
+// prepare writes the Caddyfile.
+func prepare(t *testing.T, caddyfile example, edits ...string) *deployment {
+	t.Helper()
 	folder := t.TempDir()
 	inbox := "localhost:" + freePort(t)
 	d := &deployment{
 		t: t, portal: "https://auth.example.com", inbox: "http://" + inbox,
-		web: "127.0.0.1:" + freePort(t), admin: "localhost:" + freePort(t),
+		web: "127.0.0.1:" + freePort(t), plain: "127.0.0.1:" + freePort(t), admin: "localhost:" + freePort(t), front: map[string]string{},
 		caddyfile: filepath.Join(folder, "Caddyfile"), certificate: certify(t, folder),
 	}
-	text := caddyfile.edit(t, append(edits, "localhost:8025", inbox)...)
+	text := example(caddyfile.edit(t, edits...)).edit(t, "localhost:8025", inbox)
 	origin := applicationsOf.FindStringSubmatch(text)
 	if origin == nil {
 		t.Fatal("the Caddyfile lists no application")
@@ -53,23 +65,43 @@ func deploy(t *testing.T, caddyfile example, edits ...string) *deployment {
 		Timeout:       60 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			TLSClientConfig:   &tls.Config{RootCAs: d.certificate.roots, MinVersion: tls.VersionTLS12},
-			DialContext:       dialing(d.web),
+			TLSClientConfig: &tls.Config{RootCAs: d.certificate.roots, MinVersion: tls.VersionTLS12},
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				host, _, err := net.SplitHostPort(address)
+				if err != nil {
+					return nil, err
+				}
+				return new(net.Dialer).DialContext(ctx, network, d.reached(host))
+			},
 			DisableKeepAlives: true,
 		},
 	}
-	d.caddy = start(t, d.program("run", "--config", d.caddyfile, "--adapter", "caddyfile"))
-	answers(t, d.client, d.portal+"/auth/sign-in", d.caddy)
 	return d
 }
 
-var siteLine = regexp.MustCompile(`(?m)^([a-z][^\n{]*\.example\.com[^\n{]*) \{$`)
+// run starts Caddy and waits for the portal.
+func (d *deployment) run() {
+	d.t.Helper()
+	d.caddy = start(d.t, d.program("run", "--config", d.caddyfile, "--adapter", "caddyfile"))
+	answers(d.t, d.client, d.portal+"/auth/sign-in", d.caddy)
+}
+
+// reached is where browsers reach a host.
+func (d *deployment) reached(host string) string {
+	if front := d.front[host]; front != "" {
+		return front
+	}
+	return d.web
+}
+
+var siteLine = regexp.MustCompile(`(?m)^((?:https://)?[a-z0-9*-]+\.example\.com) \{$`)
 
 // local adds what lets a Caddyfile for public hosts run on this machine: ports, a certificate for its sites, this machine's addresses only.
 func (d *deployment) local(caddyfile string) string {
-	_, port, _ := strings.Cut(d.web, ":")
+	_, web, _ := strings.Cut(d.web, ":")
+	_, plain, _ := strings.Cut(d.plain, ":")
 	options := fmt.Sprintf("{\n\tadmin %s\n\tdefault_bind 127.0.0.1\n\thttp_port %s\n\thttps_port %s\n\tauto_https disable_redirects\n\tgrace_period 5s\n",
-		d.admin, freePort(d.t), port)
+		d.admin, plain, web)
 	caddyfile = strings.Replace(caddyfile, "{\n", options, 1)
 	return siteLine.ReplaceAllString(caddyfile, "$1 {\n\ttls "+d.certificate.file+" "+d.certificate.key)
 }

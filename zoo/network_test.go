@@ -1,7 +1,6 @@
 package zoo
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -110,13 +109,6 @@ func tunnel(t *testing.T, address string) (url string) {
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return fmt.Sprintf("http://%s", listener.Addr())
-}
-
-// dialing is a transport's dialer that leads every host to one address.
-func dialing(address string) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}
 }
 
 // direct asks the application itself, without Caddy.

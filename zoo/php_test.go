@@ -1,6 +1,7 @@
 package zoo
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -83,11 +84,11 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// appendTo adds lines to a file.
+// appendTo adds lines to a file, which it makes if need be.
 func appendTo(t *testing.T, path, lines string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
-	if err != nil {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
 	write(t, path, string(text)+lines)

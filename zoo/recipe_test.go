@@ -17,6 +17,7 @@ type recipe struct {
 	text string
 }
 
+// readRecipe reads a page by its name, which may lead out of docs/recipes, as "../forwardauth".
 func readRecipe(t *testing.T, name string) recipe {
 	t.Helper()
 	text, err := os.ReadFile(recipes + name + ".md")
@@ -36,6 +37,12 @@ func (r recipe) caddyfile() example {
 func (r recipe) file(name string) example {
 	r.t.Helper()
 	return r.find("`" + regexp.QuoteMeta(name) + "`[^\n]*:\n\n```[a-z]+\n(.*?)```")
+}
+
+// section is the first example below a headline.
+func (r recipe) section(headline string) example {
+	r.t.Helper()
+	return r.find("\n## " + regexp.QuoteMeta(headline) + "\n.*?```[a-z]+\n(.*?)```")
 }
 
 func (r recipe) find(pattern string) example {

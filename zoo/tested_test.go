@@ -21,12 +21,12 @@ func writeTested(t *testing.T, path string) {
 		"table says, sign-out, and that requests and open streams then end.\n\n")
 	fmt.Fprintf(&page, "%s, %s, %s, Caddy %s.\n\n", time.Now().UTC().Format("2 January 2006"), debianRelease(t), chromiumVersion(t), caddyVersion(t))
 	page.WriteString("| recipe | version | tested | result |\n|---|---|---|---|\n")
-	for _, s := range applications {
+	for _, s := range specimens() {
 		result := "passed"
 		if !passed[s.name] {
 			result = "**failed**"
 		}
-		fmt.Fprintf(&page, "| [%s](%s.md) | %s | %s | %s |\n", s.name, s.name, versions[s.name], s.does, result)
+		fmt.Fprintf(&page, "| [%s](%s) | %s | %s | %s |\n", s.name, s.address(), versions[s.name], s.does, result)
 	}
 	if err := os.WriteFile(path, []byte(page.String()), 0o644); err != nil {
 		t.Fatal(err)
