@@ -17,7 +17,8 @@ import (
 
 // Attack: the pool is asked for far too many mails: the address split by IPv6 suffix, the account by case, tag, dots and spaces.
 func TestMessageLimits(t *testing.T) {
-	spellings := []string{"some.body@gmail.com", "SOMEBODY+3@gmail.com", "somebody@gmail.com", "somebody+1@gmail.com", " somebody+2@googlemail.com ", "s.omebody@GMAIL.com"}
+	spellings := []string{"some.body@gmail.com", "SOMEBODY+3@gmail.com", "somebody@gmail.com", "somebody+1@gmail.com", " somebody+2@googlemail.com ", "s.omebody@GMAIL.com",
+		"somebody+4@gmail.com", "some.b.ody@gmail.com", "SomeBody@googlemail.com", "so.mebody+5@gmail.com", "somebod.y@gmail.com"}
 	p := newPortal(t)
 	device := passkeytest.NewAuthenticator(portalOrigin)
 	setup := p.browser()

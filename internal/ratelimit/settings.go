@@ -75,7 +75,7 @@ func Defaults() Settings {
 		Budgets: [acts]Budget{
 			Mails: {
 				Address: Rate{60, 10 * time.Second}, Network: Rate{240, 3 * time.Second}, Site: Rate{960, time.Second},
-				Account: Rate{5, time.Minute}, Overall: Rate{1000, 20 * time.Millisecond},
+				Account: Rate{10, time.Minute}, Overall: Rate{1000, 20 * time.Millisecond},
 			},
 			Links: {
 				Address: Rate{60, time.Second}, Network: Rate{240, 250 * time.Millisecond}, Site: Rate{960, 100 * time.Millisecond},
