@@ -45,6 +45,9 @@ type Config struct {
 	AccessTokenLifetime time.Duration
 	// RotateRefresh gives out a new refresh token at each refresh. Default: false.
 	RotateRefresh bool
+	// CustomAttributes are the names, without "custom:", of further attributes that administrators may set; users may set those of
+	// WritableCustomAttributes too. Default: none.
+	CustomAttributes, WritableCustomAttributes []string
 	// SignUp is "open", "invitation" (only AdminCreateUser makes users) or "closed". Default: "open".
 	SignUp string
 	// Now is the pool's clock. Requests of [Pool.Client] are signed by the real time, so operations of administrators need a clock that is less
@@ -110,6 +113,7 @@ func Open(folder string, change ...func(*Config)) (*Pool, error) {
 	settings := localpool.Config{
 		Path: path, Region: c.Region, PublicClient: !c.ClientSecret, PublicURL: p.Endpoint, RedirectURIs: c.RedirectURIs, SMSStepUp: true,
 		AccessTokenLifetime: c.AccessTokenLifetime, RotateRefresh: c.RotateRefresh, SignUp: localpool.SignUpPolicy{Mode: c.SignUp},
+		CustomAttributes: c.CustomAttributes, WritableCustomAttributes: c.WritableCustomAttributes,
 		AdminKeys: map[string]string{p.AccessKeyID: p.SecretAccessKey}, Now: c.Now,
 	}
 	settings.AddRelyingParty(c.RelyingPartyID, c.Origins)

@@ -14,6 +14,8 @@ import (
 //		smtp                   <host:port> { … }
 //		protocol               <host:port>
 //		issuer                 <origin>
+//		custom_attributes      <name...>
+//		writable_custom_attributes <name...>
 //		browser_client         <origin...>
 //		admin_key              <id> <secret>
 //		from                   <address>
@@ -78,6 +80,17 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 			return d.Err("inbox_host takes at least one name")
 		}
 		return nil
+	case "custom_attributes", "writable_custom_attributes":
+		names := d.RemainingArgs()
+		if len(names) == 0 {
+			return d.Errf("%s takes at least one name, such as tenant", option)
+		}
+		if option == "custom_attributes" {
+			p.CustomAttributes = names
+		} else {
+			p.WritableCustomAttributes = names
+		}
+		return nil
 	case "browser_client":
 		if p.BrowserClient = d.RemainingArgs(); len(p.BrowserClient) == 0 {
 			return d.Err("browser_client takes at least one origin, such as http://localhost:3000")
@@ -105,7 +118,7 @@ func (p *UserPool) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		p.RefreshTokenRotation = value == "on"
 		return nil
 	default:
-		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, issuer, browser_client, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
+		return d.Errf("unknown option %q for user_pool embedded: use inbox, inbox_public, inbox_host, protocol, issuer, custom_attributes, writable_custom_attributes, browser_client, admin_key, smtp, from, product, access_token_lifetime, refresh_token_lifetime, "+
 			"refresh_token_rotation, signing_key_rotation, session_lifetime, unverified_account_lifetime, pre_token_version or trigger", option)
 	}
 	if !d.AllArgs(text) {

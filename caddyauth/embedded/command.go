@@ -50,6 +50,8 @@ func poolCommand() *cobra.Command {
 	f.StringSliceVar(&s.Hosts, "host", nil, "Host names, beside the loopback ones, under which the pool is reached")
 	f.StringVar(&s.SignUp, "sign-up", "open", "Who may sign up: open, invitation or closed")
 	f.StringSliceVar(&s.NamedBy, "username-attributes", nil, "Attributes that people sign up and sign in with: email (the default), phone_number")
+	f.StringSliceVar(&s.Custom, "custom-attributes", nil, "Names, without custom:, of further attributes that administrators may set")
+	f.StringSliceVar(&s.WritableCustom, "writable-custom-attributes", nil, "The same for attributes that users may set themselves too")
 	f.BoolVar(&s.ChosenNames, "chosen-usernames", false, "People choose a user name")
 	f.StringSliceVar(&s.Aliases, "alias-attributes", nil, "Attributes that people also sign in with beside a chosen user name: email, phone_number, preferred_username")
 	f.StringVar(&s.AdminKey, "admin-key", "", "Access key ID of administrators, who sign their operations; its secret is in "+adminSecretVariable)

@@ -19,22 +19,24 @@ import (
 
 // standalone is a pool on a port of its own, for other software and its tests.
 type standalone struct {
-	Listen       string
-	Data         string   // file or folder
-	RPIDs        []string // relying parties
-	Origins      []string
-	RedirectURIs []string
-	Hosts        []string // names, beside the loopback ones, under which it may be reached
-	SignUp       string
-	NamedBy      []string // attributes that are user names
-	Aliases      []string // attributes beside user names that people choose
-	ChosenNames  bool
-	Inbox        string
-	AdminKey     string            // ID of the key that signs administrators' operations; its secret is in the environment
-	Triggers     map[string]string // functions in the place of the pool's own triggers, by name
-	Lambda       string            // endpoint of the API that invokes them; "": Amazon's
-	PreToken     string            // version of pre_token_generation's event
-	Public       bool              // may listen where other machines can reach it
+	Listen         string
+	Data           string   // file or folder
+	RPIDs          []string // relying parties
+	Origins        []string
+	RedirectURIs   []string
+	Hosts          []string // names, beside the loopback ones, under which it may be reached
+	SignUp         string
+	NamedBy        []string // attributes that are user names
+	Aliases        []string // attributes beside user names that people choose
+	ChosenNames    bool
+	Custom         []string // attributes that administrators may set
+	WritableCustom []string // attributes that users may set, too
+	Inbox          string
+	AdminKey       string            // ID of the key that signs administrators' operations; its secret is in the environment
+	Triggers       map[string]string // functions in the place of the pool's own triggers, by name
+	Lambda         string            // endpoint of the API that invokes them; "": Amazon's
+	PreToken       string            // version of pre_token_generation's event
+	Public         bool              // may listen where other machines can reach it
 }
 
 // adminSecretVariable holds the secret of --admin-key: on the command line every user of the machine could read it.
@@ -76,6 +78,7 @@ func (s *standalone) config() (localpool.Config, error) {
 	}
 	c := localpool.Config{
 		Path: path, RedirectURIs: s.RedirectURIs, PublicClient: true, SMSStepUp: true, SignUp: localpool.SignUpPolicy{Mode: s.SignUp}, InboxHosts: s.Hosts,
+		CustomAttributes: s.Custom, WritableCustomAttributes: s.WritableCustom,
 	}
 	if s.SignUp != "" && !slices.Contains(signUpModes, s.SignUp) {
 		return localpool.Config{}, fmt.Errorf("--sign-up: %q is not a mode: use %s", s.SignUp, strings.Join(signUpModes, ", "))

@@ -102,6 +102,12 @@ type UserPool struct {
 	// this server knows.
 	Issuer string `json:"issuer,omitempty"`
 
+	// Names, without `custom:`, of further attributes that administrators may set. Default: none.
+	CustomAttributes []string `json:"custom_attributes,omitempty"`
+
+	// The same for attributes that users may set themselves too. Default: none.
+	WritableCustomAttributes []string `json:"writable_custom_attributes,omitempty"`
+
 	// Origins whose scripts sign people in themselves at that address, with the client of amazon-cognito-passwordless-auth for one. The app client
 	// then has no secret, sign-in links may lead to these origins, and codes are sent by SMS to whoever names a user, a few a day, because such
 	// clients show no first factor before. Default: none.
@@ -152,6 +158,9 @@ func (p *UserPool) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("user_pool embedded: %w", err)
 	}
 	if err := p.provisionProtocol(); err != nil {
+		return fmt.Errorf("user_pool embedded: %w", err)
+	}
+	if err := localpool.CheckCustomAttributes(p.CustomAttributes, p.WritableCustomAttributes); err != nil {
 		return fmt.Errorf("user_pool embedded: %w", err)
 	}
 	if err := p.provisionIssuer(); err != nil {
@@ -296,8 +305,12 @@ func (p *UserPool) OpenUserPool(ctx context.Context, s caddyauth.RealmSettings) 
 // config joins the module's settings and the realm's.
 func (p *UserPool) config(s caddyauth.RealmSettings) localpool.Config {
 	c := localpool.Config{
-		Path:                 p.Path,
-		PublicURL:            p.publicURL(),
+		Path:      p.Path,
+		PublicURL: p.publicURL(),
+
+		CustomAttributes:         p.CustomAttributes,
+		WritableCustomAttributes: p.WritableCustomAttributes,
+
 		Passkeys:             s.Passkeys,
 		RedirectURIs:         slices.Concat(s.LinkRedirectURIs, p.BrowserClient),
 		LinkLifetime:         s.LinkLifetime,

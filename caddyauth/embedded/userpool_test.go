@@ -32,9 +32,11 @@ func TestUnmarshalCaddyfile(t *testing.T) {
 			inbox_host mail.example.com inbox.example.com
 			from no-reply@example.com
 			product "Example Corp"
+			custom_attributes tenant plan
+			writable_custom_attributes theme
 			access_token_lifetime 30m
 			refresh_token_rotation on
-		}`, `{"path":"./data/pool.db","inbox":"localhost:8025","inbox_public":true,"inbox_hosts":["mail.example.com","inbox.example.com"],"from":"no-reply@example.com","product":"Example Corp","access_token_lifetime":1800000000000,"refresh_token_rotation":true}`},
+		}`, `{"path":"./data/pool.db","inbox":"localhost:8025","inbox_public":true,"inbox_hosts":["mail.example.com","inbox.example.com"],"from":"no-reply@example.com","product":"Example Corp","access_token_lifetime":1800000000000,"refresh_token_rotation":true,"custom_attributes":["tenant","plan"],"writable_custom_attributes":["theme"]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var p UserPool
@@ -61,6 +63,7 @@ func TestUnmarshalCaddyfileRefusals(t *testing.T) {
 		"rotation":       {"embedded {\n signing_key_rotation often\n}", "is not a duration"},
 		"no rotation":    {"embedded {\n signing_key_rotation\n}", "or off"},
 		"no names":       {"embedded {\n inbox_host\n}", "at least one name"},
+		"no attributes":  {"embedded {\n custom_attributes\n}", "at least one name"},
 		"flag with text": {"embedded {\n inbox_public yes\n}", "takes no value"},
 	} {
 		t.Run(name, func(t *testing.T) {

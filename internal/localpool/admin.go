@@ -121,7 +121,7 @@ func (p *Pool) adminCreateUser(ctx context.Context, in adminCreateUserInput) (ma
 	}
 	attributes, verified := make(map[string]string), make(map[string]string)
 	for _, a := range in.UserAttributes {
-		if err := checkAttribute(a); err != nil {
+		if err := s.checkAttribute(a); err != nil {
 			return nil, err
 		}
 		if strings.HasSuffix(a.Name, "_verified") {
@@ -234,7 +234,7 @@ func (p *Pool) adminUpdateUserAttributes(ctx context.Context, in adminUserInput)
 		return nil, err
 	}
 	err = p.db.update(ctx, func(tx *bbolt.Tx) error {
-		return p.names().changeAttributes(tx, u.Username, in.UserAttributes, p.now())
+		return p.current.Load().changeAttributes(tx, u.Username, in.UserAttributes)
 	})
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ type listUsersOutput struct {
 }
 
 // filterPattern is Cognito's: an attribute, = or ^= (begins with), a value in quotes.
-var filterPattern = regexp.MustCompile(`^\s*"?([a-z_:]+)"?\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*$`)
+var filterPattern = regexp.MustCompile(`^\s*"?([A-Za-z0-9_.:-]+)"?\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*$`)
 
 // userFilter reads a filter. https://docs.aws.amazon.com/cognito/latest/developerguide/how-to-manage-user-accounts.html
 func userFilter(text string) (func(user) bool, error) {

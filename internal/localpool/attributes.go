@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"go.etcd.io/bbolt"
@@ -42,11 +41,11 @@ func (p *Pool) updateUserAttributes(ctx context.Context, in updateAttributesInpu
 		return nil, err
 	}
 	for _, a := range in.UserAttributes {
-		if slices.Contains(serverAttributes, a.Name) || strings.HasPrefix(a.Name, "cognito:") {
-			return nil, notAuthorized("A client attempted to write unauthorized attribute")
+		if !s.writable(a.Name) {
+			return nil, errUnauthorizedAttribute
 		}
 	}
-	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return s.Names.changeAttributes(tx, u.Username, in.UserAttributes, s.Now()) })
+	err = p.db.update(ctx, func(tx *bbolt.Tx) error { return s.changeAttributes(tx, u.Username, in.UserAttributes) })
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +54,8 @@ func (p *Pool) updateUserAttributes(ctx context.Context, in updateAttributesInpu
 
 // changeAttributes sets attributes in one step with the aliases that they are. Whoever may set whether something is verified must check before
 // who asks.
-func (n Names) changeAttributes(tx *bbolt.Tx, username string, list []attribute, now time.Time) error {
+func (s *settings) changeAttributes(tx *bbolt.Tx, username string, list []attribute) error {
+	now := s.Now()
 	u, found, err := findUser(tx, username, now)
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (n Names) changeAttributes(tx *bbolt.Tx, username string, list []attribute,
 	before := u
 	u.Attributes = maps.Clone(before.Attributes)
 	for _, a := range list {
-		if err := checkAttribute(a); err != nil {
+		if err := s.checkAttribute(a); err != nil {
 			return err
 		}
 		if (a.Name == "email" || a.Name == "phone_number") && a.Value != before.Attributes[a.Name] {
@@ -80,16 +80,16 @@ func (n Names) changeAttributes(tx *bbolt.Tx, username string, list []attribute,
 		}
 	}
 	u.Modified = now.UTC()
-	return n.storeUser(tx, &before, u, false, now)
+	return s.Names.storeUser(tx, &before, u, false, now)
 }
 
-func checkAttribute(a attribute) error {
+func (s *settings) checkAttribute(a attribute) error {
 	switch {
 	case strings.HasSuffix(a.Name, "_verified") && slices.Contains(serverAttributes, a.Name):
 		if a.Value != "true" && a.Value != "false" {
 			return invalidParameter(errSchema + a.Name + " is true or false")
 		}
-	case !slices.Contains(standardAttributes, a.Name):
+	case !s.known(a.Name):
 		return invalidParameter(errSchema + "Type for attribute could not be determined")
 	case len(a.Value) > maxValue || !utf8.ValidString(a.Value):
 		return invalidParameter(errSchema + a.Name + " is too long")
@@ -110,8 +110,8 @@ func (p *Pool) deleteUserAttributes(ctx context.Context, in deleteAttributesInpu
 		return nil, err
 	}
 	for _, name := range in.UserAttributeNames {
-		if slices.Contains(serverAttributes, name) {
-			return nil, notAuthorized("A client attempted to write unauthorized attribute")
+		if !s.writable(name) {
+			return nil, errUnauthorizedAttribute
 		}
 	}
 	return p.removeAttributes(ctx, s, u, in.UserAttributeNames)
@@ -125,7 +125,7 @@ func (p *Pool) removeAttributes(ctx context.Context, s *settings, u user, names 
 			return nil, invalidParameter(name + " cannot be deleted: the user signs in with it")
 		case slices.Contains(serverAttributes, name):
 			return nil, invalidParameter("Cannot modify the non-mutable attribute " + name)
-		case !slices.Contains(standardAttributes, name):
+		case !s.known(name):
 			return nil, invalidParameter(errSchema + "Type for attribute could not be determined")
 		}
 	}

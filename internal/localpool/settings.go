@@ -33,6 +33,11 @@ type Config struct {
 	// Names say what people are called and sign in with. Default: those that the pool was made with; at first an e-mail address.
 	Names Names
 
+	// CustomAttributes are the names, without "custom:", of further attributes that administrators may set. Values are text. Default: none.
+	CustomAttributes []string
+	// WritableCustomAttributes are those that users may set themselves too. Default: none.
+	WritableCustomAttributes []string
+
 	// PublicClient is an app client without a secret, for scripts in browsers. Default: false.
 	PublicClient bool
 	// PublicURL is where others reach the pool's protocol, without a slash at its end; it begins the issuer of tokens. Default: a name
@@ -161,6 +166,9 @@ func (c Config) withDefaults() (Config, error) {
 		if err := CheckAdminKey(id, secret); err != nil {
 			return c, err
 		}
+	}
+	if err := CheckCustomAttributes(c.CustomAttributes, c.WritableCustomAttributes); err != nil {
+		return c, err
 	}
 	if _, err := c.Names.withDefaults(); err != nil {
 		return c, err

@@ -3,7 +3,6 @@ package localpool
 import (
 	"context"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -52,7 +51,7 @@ func (p *Pool) signUp(ctx context.Context, in signUpInput) (*signUpOutput, error
 	if err := checkMetadata(in.ClientMetadata); err != nil {
 		return nil, err
 	}
-	attributes, err := signUpAttributes(in)
+	attributes, err := s.signUpAttributes(in)
 	if err != nil {
 		return nil, err
 	}
@@ -95,13 +94,13 @@ func (p *Pool) signUp(ctx context.Context, in signUpInput) (*signUpOutput, error
 }
 
 // signUpAttributes checks what the person wants to be known as.
-func signUpAttributes(in signUpInput) (map[string]string, error) {
+func (s *settings) signUpAttributes(in signUpInput) (map[string]string, error) {
 	attributes := make(map[string]string)
 	for _, a := range in.UserAttributes {
-		if slices.Contains(serverAttributes, a.Name) || strings.HasPrefix(a.Name, "cognito:") {
-			return nil, notAuthorized("A client attempted to write unauthorized attribute")
+		if !s.writable(a.Name) {
+			return nil, errUnauthorizedAttribute
 		}
-		if err := checkAttribute(a); err != nil {
+		if err := s.checkAttribute(a); err != nil {
 			return nil, err
 		}
 		attributes[a.Name] = a.Value
