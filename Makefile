@@ -57,7 +57,7 @@ test-traefik: test-tools build ## build the whole of Traefik, which takes minute
 test-engines: build ## install and test Chromium, Firefox and WebKit; ENGINES='firefox' or ENGINES_RUN='SignInByLink' chooses some
 	@.ci/install-test-tools engines
 	cd e2e && go test -count=1 -parallel 3 -timeout 20m -run '^TestEngines$(ENGINES_RUN)' . -args \
-		-engines '$(or $(ENGINES),$(ALL_ENGINES))'
+		-engines '$(or $(ENGINES),$(ALL_ENGINES))' -screens $(CURDIR)/bin/screens
 
 .PHONY: test-zoo
 test-zoo: test-tools build ## install real applications and test the recipes with them; ZOO='dokuwiki|radicale' chooses some

@@ -16,7 +16,7 @@ import (
 // `make test` has Chromium only; `make test-engines` installs and names all.
 var chosenEngines = flag.String("engines", "chromium", "engines for TestEngines…, separated by commas: "+strings.Join(engines.Names(), ", "))
 
-const engineTimeout = 60 * time.Second // for one step: three browsers share the machine
+const engineTimeout = 90 * time.Second // for one step: three browsers share the machine
 
 // person is somebody in front of a browser of one engine. Methods fail the test instead of returning errors.
 type person struct {

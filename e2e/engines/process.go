@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	startTimeout = 90 * time.Second // a first start on a busy machine is slow
+	startTimeout = 3 * time.Minute // a first start on a busy machine is slow
 	stopTimeout  = 5 * time.Second
 )
 
