@@ -229,6 +229,7 @@ func (v *portalVisit) sendLink(flow Flow, notice string) error {
 		return v.noLink(flow, f)
 	}
 	v.audit(happenedLink, unsent, zap.String("email", flow.Email))
+	flow = v.noteSent(flow)
 	location, err := v.rt.flowURL("check-mail", flow)
 	if err != nil {
 		return err

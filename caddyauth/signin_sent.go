@@ -1,6 +1,7 @@
 package caddyauth
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -10,17 +11,21 @@ import (
 
 // sentLink is the newest link that was asked for to an address, whether or not the address has an account.
 type sentLink struct {
-	At      time.Time `json:"t"`
+	At      time.Time `json:"t"`           // before the pool was asked
+	Sent    time.Time `json:"s,omitzero"`  // after it answered
 	Flow    string    `json:"i"`           // ID of the flow that waits for it
 	Browser string    `json:"b,omitempty"` // that asked
 }
 
-// wait is how long the pool sends no other: it takes one request a minute.
+// sent is the latest time at which the pool can have sent the link.
+func (l sentLink) sent() time.Time { return cmp.Or(l.Sent, l.At) }
+
+// wait is how long the pool sends no other: it sends one a minute, and keeps silent about a request that comes too early.
 func (l sentLink) wait(now time.Time) time.Duration {
 	if l.At.IsZero() {
 		return 0
 	}
-	return resendAfter - sentSlack - max(0, now.Sub(l.At))
+	return resendAfter - max(0, now.Sub(l.sent()))
 }
 
 // sentKey tells addresses apart as user pools do.
@@ -43,9 +48,20 @@ func (v *portalVisit) claimLink(flow Flow) (before sentLink, recent bool, err er
 		if recent = before.wait(v.rt.now()) > 0; recent {
 			return nil
 		}
-		return v.rt.remember(ctx, markSent, sentKey(flow.Email), sentLink{v.rt.now(), flow.ID, flow.Browser}, flowLifetime)
+		return v.rt.remember(ctx, markSent, sentKey(flow.Email), sentLink{At: flow.Issued, Flow: flow.ID, Browser: flow.Browser}, flowLifetime)
 	})
 	return before, recent, err
+}
+
+// noteSent starts the minute again once the pool has answered: its own minute began while it was asked. It returns the flow as of then.
+func (v *portalVisit) noteSent(flow Flow) Flow {
+	asked := flow.Issued
+	flow.Issued = v.rt.now()
+	sent := sentLink{At: asked, Sent: flow.Issued, Flow: flow.ID, Browser: flow.Browser}
+	if err := v.rt.remember(context.WithoutCancel(v.r.Context()), markSent, sentKey(flow.Email), sent, flowLifetime); err != nil {
+		v.rt.logger.Warn("noting that a link was sent", zap.Error(err)) // it was: the person waits for it all the same
+	}
+	return flow
 }
 
 // releaseLink takes a claim back: nothing was sent, and the person may ask again at once.
@@ -73,7 +89,7 @@ func (v *portalVisit) waitForSent(flow Flow, sent sentLink) error {
 	if sameBrowser(sent.Browser, flow.Browser) && !used {
 		flow.ID = sent.Flow
 	}
-	flow.Issued = sent.At
+	flow.Issued = sent.sent()
 	location, err := v.rt.flowURL("check-mail", flow)
 	if err != nil {
 		return err

@@ -95,7 +95,7 @@ func TestFreshLinkTooSoon(t *testing.T) {
 	p.clock.Advance(20 * time.Second)
 	mails := len(p.pool.mails)
 	w := b.submit("/auth/step-up/link", "flow", b.stepUpPage(b.stepUpURL(s, session.Passkey)))
-	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "35" || len(p.pool.mails) != mails {
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "40" || len(p.pool.mails) != mails {
 		t.Errorf("got %d, Retry-After %s", w.Code, w.Header().Get("Retry-After"))
 	}
 	if back := p.found(w, dataHref); !strings.HasPrefix(back, "/auth/sign-in?flow=") {
