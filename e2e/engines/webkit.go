@@ -105,7 +105,9 @@ func freePort() (string, error) {
 
 // answering waits for any answer.
 func answering(ctx context.Context, url string, ended <-chan struct{}) error {
-	for tick := time.NewTicker(100 * time.Millisecond); ; {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
@@ -175,14 +177,22 @@ func (w *webKit) Resize(ctx context.Context, width, height int) error {
 	if err := w.call(ctx, http.MethodPost, "/window/rect", object{"width": width, "height": height}, nil); err != nil {
 		return err
 	}
-	var page [2]int
-	if err := w.Evaluate(ctx, "[innerWidth, innerHeight]", &page); err != nil {
-		return err
+	tick := time.NewTicker(50 * time.Millisecond) // the page follows the window
+	defer tick.Stop()
+	for {
+		var page [2]int
+		if err := w.Evaluate(ctx, "[innerWidth, innerHeight]", &page); err != nil {
+			return err
+		}
+		if page == [2]int{width, height} {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the page has %d by %d pixels, not %d by %d", page[0], page[1], width, height)
+		case <-tick.C:
+		}
 	}
-	if page != [2]int{width, height} {
-		return fmt.Errorf("the page has %d by %d pixels, not %d by %d", page[0], page[1], width, height)
-	}
-	return nil
 }
 
 func (w *webKit) Screenshot(ctx context.Context) (picture []byte, err error) {
