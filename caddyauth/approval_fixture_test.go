@@ -46,12 +46,12 @@ func newShop(t *testing.T, change ...func(*Realm, *Portal)) *shop {
 func (p *portalTest) shop(host string) *shop {
 	p.Helper()
 	p.rt.streams = new(streams)
-	b, s, device := p.annaWithPasskey()
+	b, _, device := p.annaWithPasskey()
 	s2 := &shop{browser: b, host: host, app: map[string]string{}, device: device}
 	s2.tx = s2.guard(Guard{StepUp: eachTime()})
 	s2.fresh = s2.guard(Guard{StepUp: fiveMinutes("passkey")})
 	s2.passSomething()
-	s, _ = b.session()
+	s, _ := b.session()
 	s2.keepSession(s)
 	return s2
 }

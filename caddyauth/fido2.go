@@ -381,10 +381,10 @@ func (v *portalVisit) proofBody() (code string, err error) {
 	var in struct {
 		Proof string `json:"proof"`
 	}
-	if mediaType(v.r) != "application/json" || json.Unmarshal(body, &in) != nil {
-		return "", nil
+	if mediaType(v.r) == "application/json" && json.Unmarshal(body, &in) == nil {
+		code = in.Proof
 	}
-	return in.Proof, nil
+	return code, nil
 }
 
 // emptyBody reads a body that should be empty: clients send none, or white space, or {}.

@@ -19,8 +19,8 @@ type Transports []string
 func (t *Transports) UnmarshalJSON(data []byte) error {
 	var values []any
 	*t = nil
-	if json.Unmarshal(data, &values) != nil {
-		return nil
+	if err := json.Unmarshal(data, &values); err != nil {
+		values = nil // hints only
 	}
 	for _, value := range values {
 		if text, ok := value.(string); ok {

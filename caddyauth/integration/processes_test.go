@@ -190,7 +190,9 @@ func (n *nodes) start(address, caddyfile string) {
 		if err := command.Process.Kill(); err != nil {
 			n.t.Fatal(err)
 		}
-		<-ended
+		if err := <-ended; err == nil {
+			n.t.Error("a killed node ended by itself")
+		}
 	}
 	n.t.Cleanup(func() {
 		if killed {

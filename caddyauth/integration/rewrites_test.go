@@ -58,7 +58,7 @@ func TestExpectedContinueIsRefusedAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	if err := connection.SetDeadline(time.Now().Add(processTimeout)); err != nil {
 		t.Fatal(err)
 	}

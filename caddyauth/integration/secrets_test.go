@@ -46,7 +46,7 @@ app.example.com {
 	}
 }
 `)
-			if err := validate(t, strings.ReplaceAll(caddyfile, "VALUE", value)); err != nil {
+			if err := validate(t, strings.NewReplacer("VALUE", value).Replace(caddyfile)); err != nil {
 				t.Errorf("%s %s: %v", option, value, err)
 				continue
 			}

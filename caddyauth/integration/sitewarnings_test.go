@@ -70,7 +70,7 @@ func TestValidateWarnsOfSitesThatDoNotFit(t *testing.T) {
 			if tc.pool == "" {
 				tc.pool = "user_pool embedded FOLDER/pool.db {\ninbox localhost:8025\n}"
 			}
-			caddyfile := strings.NewReplacer("LOG", log, "POOL", strings.ReplaceAll(tc.pool, "FOLDER", folder), "SITES", tc.sites).Replace(`{
+			caddyfile := strings.NewReplacer("LOG", log, "POOL", strings.NewReplacer("FOLDER", folder).Replace(tc.pool), "SITES", tc.sites).Replace(`{
 	log {
 		output file LOG
 	}

@@ -56,7 +56,7 @@ func run(folder string, wanted *regexp.Regexp) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	if noticed, out := test(folder, "-count=1"); noticed {
 		return fmt.Errorf("the tests of %s fail as they are:\n%s", folder, out)
 	}
@@ -109,7 +109,8 @@ func overlayOf(scratch, path string, changed []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return overlay, errors.Join(os.WriteFile(to, changed, 0o600), os.WriteFile(overlay, text, 0o600))
+	return overlay, errors.Join(os.WriteFile(to, changed, 0o600), //nolint:gosec // both are in a folder made for this run
+		os.WriteFile(overlay, text, 0o600))
 }
 
 // test reports whether the package's tests fail, and what they print.
@@ -117,7 +118,7 @@ func test(folder string, options ...string) (noticed bool, out string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	args := append([]string{"test", "-vet=off", "-failfast", "-ldflags=-s -w"}, options...)
-	printed, err := exec.CommandContext(ctx, "go", append(args, folder)...).CombinedOutput()
+	printed, err := exec.CommandContext(ctx, "go", append(args, folder)...).CombinedOutput() //nolint:gosec // the folder is what the developer asked for
 	return err != nil, string(printed)
 }
 
