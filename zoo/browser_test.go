@@ -17,7 +17,7 @@ import (
 )
 
 // stepTimeout is what one step of a person may take; some of these applications need their time on a busy machine.
-const stepTimeout = 30 * time.Second
+const stepTimeout = 90 * time.Second
 
 // tab is one page of a Chromium. Its methods fail the test instead of returning errors.
 type tab struct {

@@ -85,7 +85,7 @@ func gitAndCgit(t *testing.T) {
 			t.Errorf("%s by session: %s", path, response.Status)
 		}
 	}
-	d.signOut(b, d.app+"/")
+	d.signOut(b, d.app+"/zoo.git/log/")
 }
 
 // askPass is a program that gives git the password of its environment.

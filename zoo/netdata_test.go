@@ -58,6 +58,6 @@ func netdata(t *testing.T) {
 	second := b.beside()
 	second.open(d.app + "/")
 	second.until("document.body.innerText.includes('System Overview')")
-	d.signOut(b, d.app+"/api/v1/info")
+	d.signOut(b, d.app+"/")
 	second.until("fetch('/api/v1/info').then(r => r.status === 401)")
 }

@@ -93,5 +93,5 @@ END:VCALENDAR
 	if response, _ := d.get("https://dav.example.com" + home); response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("without a password: %s", response.Status)
 	}
-	d.signOut(b, d.app+"/") // /.web/ itself is a file that browsers may keep
+	d.signOut(b, d.app+"/.web/")
 }

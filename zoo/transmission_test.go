@@ -57,7 +57,7 @@ func transmission(t *testing.T) {
 		const response = await send((await send('')).headers.get('X-Transmission-Session-Id'));
 		return (await response.json()).arguments.torrents[0].percentDone === 1;
 	})()`)
-	d.signOut(b, d.app+"/transmission/rpc")
+	d.signOut(b, d.app+"/transmission/web/")
 	if _, err := os.Stat(filepath.Join(folder, "torrents")); err != nil {
 		t.Error(err)
 	}
