@@ -129,7 +129,10 @@ func (rt *realm) activateApproval(ctx context.Context, taken handoff) error {
 		return fmt.Errorf("taking a confirmation: %w", err)
 	}
 	var given approval
-	if json.Unmarshal(value, &given) != nil || given.Session != taken.Session.ID {
+	if err := json.Unmarshal(value, &given); err != nil {
+		return fmt.Errorf("reading a confirmation: %w", err)
+	}
+	if given.Session != taken.Session.ID {
 		return nil // it confirms nothing for this session
 	}
 	return rt.putApproval(ctx, given, taken.NonceHash)

@@ -229,7 +229,10 @@ func TestLimitsSurviveReloads(t *testing.T) {
 		now = now.Add(time.Second)
 		return p.limits.Proven(now, ratelimit.Mails, "somebody") == 0
 	}
-	twice := func(p *Portal) bool { return take(p) && take(p) }
+	twice := func(p *Portal) bool {
+		first := take(p)
+		return take(p) && first
+	}
 	before := start(2)
 	if !twice(before) || take(before) {
 		t.Fatal("the first limit is not 2")

@@ -195,7 +195,12 @@ func (w *webKit) Resize(ctx context.Context, width, height int) error {
 	}
 }
 
+// Screenshot waits for two frames: before, WebKit gives the picture of the size before the last Resize.
 func (w *webKit) Screenshot(ctx context.Context) (picture []byte, err error) {
+	const frames = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))"
+	if err := w.call(ctx, http.MethodPost, "/execute/async", object{"script": frames, "args": []any{}}, nil); err != nil {
+		return nil, err
+	}
 	err = w.call(ctx, http.MethodGet, "/screenshot", nil, &picture)
 	return picture, err
 }
