@@ -7,6 +7,7 @@ import (
 
 // On a shared machine the next person presses Back after a sign-out, and sees nothing.
 func TestBackAfterSignOut(t *testing.T) {
+	t.Parallel()
 	d := deploy(t)
 	b := browse(t)
 	b.withoutAutofill()
