@@ -36,7 +36,7 @@ func registry(t *testing.T) {
 		out, err := command.CombinedOutput()
 		return string(out), err
 	}
-	remote := "docker://registry.example.com/zoo/lion:latest"
+	remote := "docker://images.example.com/zoo/lion:latest"
 	if out, err := skopeo("--dest-registry-token", token, "dir:"+image, remote); err != nil {
 		t.Fatalf("push: %v: %s", err, out)
 	}
